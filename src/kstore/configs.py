@@ -1,0 +1,51 @@
+"""The one table of configs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What one log needs to know; the topic's overrides over the broker's defaults.
+
+    Names are those of Kafka's topic configs with `.` turned into `_`.
+    """
+
+    segment_bytes: int = 1 << 30
+    segment_ms: int = 604_800_000
+    segment_jitter_ms: int = 0
+    segment_index_bytes: int = 10 << 20
+    index_interval_bytes: int = 4096
+    max_message_bytes: int = 1_048_588
+    message_timestamp_type: str = "CreateTime"
+    message_timestamp_before_max_ms: int = (1 << 63) - 1
+    message_timestamp_after_max_ms: int = 3_600_000
+    compression_type: str = "producer"
+    cleanup_policy: frozenset[str] = frozenset({"delete"})
+    flush_messages: int = (1 << 63) - 1
+    flush_ms: int = (1 << 63) - 1
+    min_insync_replicas: int = 1
+    producer_id_expiration_ms: int = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConfig:
+    """What the group coordinator needs to know."""
+
+    group_min_session_timeout_ms: int = 6_000
+    group_max_session_timeout_ms: int = 1_800_000
+    group_max_size: int = (1 << 31) - 1
+    group_initial_rebalance_delay_ms: int = 3_000
+    offset_metadata_max_bytes: int = 4_096
+    offsets_topic_num_partitions: int = 50
+    offsets_retention_minutes: int = 10_080
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """What the listeners and connections need to know."""
+
+    socket_request_max_bytes: int = 104_857_600
+    connections_max_idle_ms: int = 600_000
+    max_connections: int = (1 << 31) - 1
