@@ -35,11 +35,15 @@ extensions = [
     if os.environ.get("KSTORE_ONLY", source.stem) == source.stem
 ]
 
-setup(
-    ext_modules=cythonize(
-        extensions,
-        compiler_directives=DIRECTIVES,
-        build_dir="build/cython",
-        include_path=["src"],
+if __name__ == "__main__":  # cythonize's helper processes import this file too
+    jobs = os.cpu_count() or 1
+    setup(
+        ext_modules=cythonize(
+            extensions,
+            compiler_directives=DIRECTIVES,
+            build_dir="build/cython",
+            include_path=["src"],
+            nthreads=jobs if len(extensions) > 1 else 0,
+        ),
+        options={"build_ext": {"parallel": jobs}},
     )
-)

@@ -1,0 +1,86 @@
+# kstore's verbs; `make help` lists them. A target sets up what it needs, once: the environment in
+# .venv, and the native modules whenever one of their sources changes. Nothing outside the checkout
+# is written, but for the cache of Kafka's tools (tests/conformance/judges/).
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+LISTEN ?= 127.0.0.1:9092
+DATA_DIR ?= ./kstore-data
+SEED ?= 1
+MINUTES ?= 10
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q
+RETRY := tools/retry
+INSTALLED := $(VENV)/.installed
+BUILT := $(VENV)/.built
+NATIVE := $(wildcard src/kstore/_native/*.pyx src/kstore/_native/*.pxd src/kstore/_native/*.h)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help serve test lint types package check conformance conformance-full bench torture clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+serve: $(BUILT)  ## run a broker on LISTEN (127.0.0.1:9092) with its data in DATA_DIR (./kstore-data)
+	exec $(BIN)/kstore serve --listen $(LISTEN) --data-dir $(DATA_DIR)
+
+test: $(BUILT)  ## all tests that need no JDK, in at most 5 minutes
+	$(PYTEST) -m "not jdk and not slow" tests
+
+lint: $(INSTALLED)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BUILT)  ## mypy --strict, and every stub against its compiled module
+	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases \
+		$(patsubst src/kstore/_native/%.pyx,kstore._native.%,$(filter %.pyx,$(NATIVE)))
+
+package: $(INSTALLED)  ## sdist -> wheel -> empty environment -> one record served and read back
+	rm -rf dist build/package
+	PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(RETRY) $(BIN)/python -m build
+	$(PYTHON) -m venv build/package
+	$(RETRY) build/package/bin/python -m pip install -q -c constraints.txt dist/*.whl
+	build/package/bin/python -I tools/check_package.py
+
+check: lint types package test  ## everything that CI runs
+	$(PYTEST) -m "jdk and not slow" tests/conformance
+
+conformance: $(BUILT)  ## the judges at full length: other people's clients, Kafka's tools, kill -9
+	$(PYTEST) -rs -s tests/conformance tests/faults
+
+conformance-full: conformance  ## the same, and then the judges judged: the same tests against Kafka itself
+	KSTORE_TEST_BROKER=kafka $(PYTEST) -rs -s tests/conformance tests/faults
+
+bench: $(BUILT)  ## measure; writes bench/results/
+	$(BIN)/python -m bench
+
+torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
+	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)
+
+clean:  ## remove all that was built, and the environment; data stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info src/kstore/_native/*.so
+
+$(BUILT): $(INSTALLED) $(NATIVE) setup.py
+	$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "kstore needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "kstore needs a C compiler (Debian: apt install gcc)" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
+		|| { echo "kstore needs the headers of $(PYTHON) (Debian: apt install python3-dev)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RETRY) $(BIN)/python -m pip install -q -c constraints.txt setuptools Cython
+	$(RETRY) $(BIN)/python -m pip install -q -c constraints.txt \
+		--no-build-isolation -e '.[dev]'
+	@touch $@
