@@ -1,0 +1,1 @@
+"""The server: sockets, asyncio, threads, signals. Nothing here decides anything about Kafka."""

@@ -1,0 +1,182 @@
+"""One client's connection: frames in, replies out, in the order in which requests came.
+
+A request starts as soon as the one before it has taken effect; replies wait for their turn. Reading
+stops while too many requests are in flight, while too much is unsent, or while a request runs whose
+effect the next one must see. Thread: the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from typing import TYPE_CHECKING
+
+from kstore._native.frames import FrameReader
+from kstore.broker.api import CloseConnection, Reply
+from kstore.broker.context import Connection
+from kstore.errors import DecodeError
+from kstore.runtime import Later
+
+from kstore_server.output import Output
+
+if TYPE_CHECKING:
+    from kstore_server.listener import Listener
+
+__all__ = ["ClientConnection"]
+
+log = logging.getLogger("kstore.connection")
+
+MAX_IN_FLIGHT_COUNT = 128
+"""Requests of one connection that are started and not yet answered."""
+MAX_UNSENT_SIZE = 1 << 20
+"""Bytes of replies that may wait for a slow client before no more of its requests are started."""
+
+
+class ClientConnection(asyncio.BufferedProtocol):
+    """The protocol object of one accepted socket."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._reader = FrameReader(listener.receive_buffer, listener.config.socket_request_max_bytes)
+        self._in_flight: deque[Later[Reply]] = deque()
+        self._blocked_by: Later[Reply] | None = None
+        self._paused = False
+        self._handling = False
+        self.last_used_ms = listener.runtime.monotonic_ms()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        endpoint = transport.get_extra_info("socket")
+        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = transport.get_extra_info("peername") or ("unknown", 0)
+        self.client = Connection(peer[0], peer[1], f"{peer[0]}:{peer[1]}")
+        self._output = Output(
+            self._listener.loop,
+            self._listener.runtime,
+            endpoint.fileno(),
+            self._proceed,
+            self._output_broken,
+        )
+        refusal = self._listener.register(self)
+        if refusal is not None:
+            log.warning("connection refused client=%s reason=%s", self.client.identity, refusal)
+            transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._output.close()
+        self._in_flight.clear()
+        self.client.close()
+        self._listener.unregister(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._reader.buffer()
+
+    def buffer_updated(self, size: int) -> None:
+        self.last_used_ms = self._listener.runtime.monotonic_ms()
+        self._reader.received(size)
+        self._handle_frames()
+
+    def close(self, reason: str) -> None:
+        """Ends the connection now; the log says why."""
+        if not self.client.closed:
+            log.info("connection closed client=%s reason=%s", self.client.identity, reason)
+            self.client.close()
+            self._transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is owed to the client."""
+        return not self._in_flight and not self._output.unsent_size
+
+    def _handle_frames(self) -> None:
+        """Starts requests until there are no more, or no more may start for now."""
+        self._handling = True
+        try:
+            while not self.client.closed and self._may_start():
+                frame = self._reader.next()
+                if frame is None:
+                    break
+                self._start(frame)
+            if not self.client.closed:
+                self._reader.park()
+        except (DecodeError, CloseConnection) as error:
+            self.close(str(error))
+        except Exception:
+            log.exception("request failed client=%s", self.client.identity)
+            self.close("an unexpected error, see above")
+        finally:
+            self._handling = False
+        self._pace()
+
+    def _start(self, frame: memoryview) -> None:
+        answer = self._listener.dispatcher.handle(frame, self.client)
+        reply = answer.reply
+        if isinstance(reply, list):
+            if not self._in_flight:
+                if reply:
+                    self._output.write(reply)
+                return
+            reply = Later.of(reply)
+        self._in_flight.append(reply)
+        if not answer.overlaps and not reply.done:
+            self._blocked_by = reply
+        reply.then(self._answered)
+
+    def _answered(self, reply: Later[Reply]) -> None:
+        if self.client.closed:
+            self._drop(reply)
+            return
+        if reply.error is not None:
+            self._failed(reply.error)
+            return
+        while self._in_flight and self._in_flight[0].done:
+            parts = self._in_flight.popleft().result()
+            if parts:
+                self._output.write(parts)
+        if self._blocked_by is reply:
+            self._blocked_by = None
+        if not self._handling:
+            self._proceed()
+
+    @staticmethod
+    def _drop(reply: Later[Reply]) -> None:
+        """Frees the slices of a reply that nobody waits for."""
+        if reply.error is None:
+            for part in reply.result():
+                if not isinstance(part, bytes):
+                    part.release()
+
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, DecodeError | CloseConnection):
+            self.close(str(error))
+            return
+        log.error("request failed client=%s", self.client.identity, exc_info=error)
+        self.close("an unexpected error, see above")
+
+    def _may_start(self) -> bool:
+        return (
+            self._blocked_by is None
+            and len(self._in_flight) < MAX_IN_FLIGHT_COUNT
+            and self._output.unsent_size < MAX_UNSENT_SIZE
+        )
+
+    def _pace(self) -> None:
+        """Stops reading while no request may start, and goes on when one may."""
+        if self.client.closed or self._paused != self._may_start():
+            return
+        self._paused = not self._paused
+        if self._paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _proceed(self) -> None:
+        """Something was answered or sent: what waited may start now."""
+        if self._paused and not self.client.closed and self._may_start():
+            self._handle_frames()
+
+    def _output_broken(self, error: OSError) -> None:
+        self.close(f"can't send: {error.strerror or error}")

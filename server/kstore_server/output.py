@@ -1,0 +1,160 @@
+"""What a connection has yet to send.
+
+Replies are lists of parts. Bytes, and slices that lie in a map, leave together in one vectored
+write; a slice of a sealed file leaves by sendfile, straight from the page cache. What the socket
+does not take at once waits for it to become writable. Pages that are not in memory are read ahead
+in a worker, so that no other connection waits for the disk.
+
+The socket belongs to the loop's transport, which only reads; this writes to its descriptor, and
+watches a duplicate of it while it is full, as a loop does not let a descriptor be watched twice.
+Thread: the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+from kstore.broker.api import Reply
+from kstore.log.slices import Slice
+from kstore.runtime import Runtime
+
+__all__ = ["Output"]
+
+MAX_PARTS = 64
+"""Parts in one vectored write; the system allows 1,024."""
+CHUNK_SIZE = 1 << 20
+"""Bytes of a file that are probed and sent at a time."""
+
+Pending: TypeAlias = bytes | memoryview | Slice
+
+
+class Output:
+    """The unsent parts of one connection."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        runtime: Runtime,
+        descriptor: int,
+        drained: Callable[[], None],
+        broken: Callable[[OSError], None],
+    ) -> None:
+        """`drained` is called when all is sent after there was a wait, `broken` when the peer is
+        gone or a file can't be read."""
+        self._loop = loop
+        self._runtime = runtime
+        self._descriptor = descriptor
+        self._drained = drained
+        self._broken = broken
+        self._pending: deque[Pending] = deque()
+        self._held: deque[Slice] = deque()
+        self._watched = -1
+        self._reading_ahead = False
+        self._closed = False
+        self.unsent_size = 0
+
+    def write(self, reply: Reply) -> None:
+        """Sends a reply, or as much of it as the socket takes now."""
+        for part in reply:
+            if isinstance(part, bytes):
+                self.unsent_size += len(part)
+                self._pending.append(part)
+            else:
+                self.unsent_size += part.size
+                view = part.view()
+                self._held.append(part)
+                self._pending.append(part if view is None else view)
+        if self._watched < 0 and not self._reading_ahead:
+            self._send()
+
+    def close(self) -> None:
+        """Forgets what was not sent. The descriptor itself is the transport's to close."""
+        self._closed = True
+        self._unwatch()
+        self._pending.clear()
+        self.unsent_size = 0
+        self._release()
+
+    def _send(self) -> None:
+        """Sends until all is gone or the socket is full."""
+        try:
+            while self._pending:
+                first = self._pending[0]
+                sent = self._send_file(first) if isinstance(first, Slice) else self._send_bytes()
+                if sent < 0:
+                    return
+                if sent == 0:
+                    self._watch()
+                    return
+                self._forget(sent)
+        except BlockingIOError:
+            self._watch()
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        self._unwatch()
+        self._release()
+
+    def _send_bytes(self) -> int:
+        parts = []
+        for part in self._pending:
+            if isinstance(part, Slice) or len(parts) == MAX_PARTS:
+                break
+            parts.append(part)
+        return os.writev(self._descriptor, parts)
+
+    def _send_file(self, part: Slice) -> int:
+        """Sends a piece of a file; -1 while it is read ahead."""
+        size = min(part.size, CHUNK_SIZE)
+        if not part.is_resident(size):
+            self._read_ahead(part, size)
+            return -1
+        return os.sendfile(self._descriptor, part.fileno(), part.position, size)
+
+    def _read_ahead(self, part: Slice, size: int) -> None:
+        self._unwatch()
+        self._reading_ahead = True
+
+        def resume(_: object) -> None:
+            self._reading_ahead = False
+            if not self._closed:
+                self._send()
+
+        self._runtime.run_in_worker(lambda: part.read_ahead(size)).then(resume)
+
+    def _forget(self, sent: int) -> None:
+        self.unsent_size -= sent
+        while sent:
+            first = self._pending.popleft()
+            size = first.size if isinstance(first, Slice) else len(first)
+            if sent < size:
+                self._pending.appendleft(
+                    first.rest(sent) if isinstance(first, Slice) else memoryview(first)[sent:]
+                )
+                return
+            sent -= size
+
+    def _release(self) -> None:
+        while self._held:
+            self._held.popleft().release()
+
+    def _watch(self) -> None:
+        if self._watched < 0:
+            self._watched = os.dup(self._descriptor)
+            self._loop.add_writer(self._watched, self._writable)
+
+    def _unwatch(self) -> None:
+        if self._watched >= 0:
+            self._loop.remove_writer(self._watched)
+            os.close(self._watched)
+            self._watched = -1
+
+    def _writable(self) -> None:
+        self._send()
+        if not self._pending and not self._closed:
+            self._drained()

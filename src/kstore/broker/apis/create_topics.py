@@ -1,0 +1,104 @@
+"""CreateTopics (key 19): make topics.
+
+- v2: the oldest that is served. v4: -1 means the broker's default of partitions and replication
+  factor. v5: flexible; the reply tells partitions, replication factor and configs.
+  v6: THROTTLING_QUOTA_EXCEEDED may be answered. v7: topic ids.
+
+All topics of a request are made in one transaction of the tree; their directories are made in a
+worker, and the reply waits for both, so a topic that was acknowledged can be written to at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from kstore.broker.api import Api
+from kstore.broker.context import RequestContext
+from kstore.configs import describe_topic_configs
+from kstore.errors import ErrorCode, KafkaError
+from kstore.metadata.topics import NewTopic, TopicResult
+from kstore.runtime import Later
+from kstore.wire.messages.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfigs,
+    CreatableTopicResult,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
+from kstore.wire.versions import ApiKey
+
+__all__ = ["API"]
+
+
+def handle(request: CreateTopicsRequest, context: RequestContext) -> Later[CreateTopicsResponse]:
+    counts = Counter(topic.name for topic in request.topics)
+    single = [topic for topic in request.topics if counts[topic.name] == 1]
+    repeated = [name for name, count in counts.items() if count > 1]
+
+    def respond(results: list[TopicResult]) -> CreateTopicsResponse:
+        told = [_result(result, context) for result in results]
+        told += [
+            CreatableTopicResult(
+                name=name,
+                error_code=ErrorCode.INVALID_REQUEST,
+                error_message="Duplicate topic name.",
+                num_partitions=-1,
+                replication_factor=-1,
+            )
+            for name in repeated
+        ]
+        return CreateTopicsResponse(topics=told)
+
+    wanted = [_new_topic(topic) for topic in single]
+    return context.broker.make_topics(wanted, validate_only=request.validate_only).map(respond)
+
+
+def _new_topic(topic: CreatableTopic) -> NewTopic:
+    assignments = {
+        assignment.partition_index: tuple(assignment.broker_ids)
+        for assignment in topic.assignments
+    }
+    return NewTopic(
+        name=topic.name,
+        partition_count=topic.num_partitions,
+        replication_factor=topic.replication_factor,
+        assignments=assignments or None,
+        configs={config.name: config.value for config in topic.configs},
+    )
+
+
+def _result(result: TopicResult, context: RequestContext) -> CreatableTopicResult:
+    if result.error is not None:
+        return _failed(result.name, result.error)
+    topic = result.topic
+    assert topic is not None
+    return CreatableTopicResult(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        num_partitions=len(topic.partitions),
+        replication_factor=len(topic.partitions[0].replicas),
+        configs=[
+            CreatableTopicConfigs(
+                name=config.name,
+                value=config.value,
+                config_source=config.source,
+                is_sensitive=False,
+                read_only=False,
+            )
+            for config in describe_topic_configs(context.broker.settings, topic.configs)
+        ],
+    )
+
+
+def _failed(name: str, error: KafkaError) -> CreatableTopicResult:
+    return CreatableTopicResult(
+        name=name,
+        error_code=error.code,
+        error_message=error.message,
+        num_partitions=-1,
+        replication_factor=-1,
+        configs=[],
+    )
+
+
+API = Api(ApiKey.CREATE_TOPICS, handle)

@@ -1,0 +1,172 @@
+"""Fetch (key 1): read records, waiting for them if need be.
+
+- v4: the oldest that is served, with isolation level and last stable offset. v5: log start offset.
+  v7: fetch sessions. v9: the client's leader epoch is checked. v11: rack. v12: flexible.
+  v13: topics by id. v15: the replica's state is a tagged field. v16: endpoints of other leaders.
+  v17: directory id and v18: high watermark of a follower, as tagged fields.
+
+Read and written natively; records leave as slices of the log. A fetch that finds less than
+`min_bytes` waits in `broker/delayed.py`.
+
+Left out: everything that followers need (diverging epochs, replica state) until there are any,
+and preferred read replicas. Aborted transactions come with transactions.
+"""
+
+from __future__ import annotations
+
+from kstore._native.fetch import FetchData, FetchShape, encode_fetch_reply, parse_fetch
+from kstore.broker.api import FrameApi, Reply
+from kstore.broker.context import RequestContext
+from kstore.broker.delayed import DelayedFetch
+from kstore.broker.fetch_sessions import FetchSession, WantedPartition
+from kstore.broker.partition import Partition
+from kstore.errors import ErrorCode, KafkaError
+from kstore.log.slices import Slice
+from kstore.runtime import Later
+from kstore.wire.versions import ADVERTISED, ApiKey
+
+__all__ = ["API"]
+
+READ_COMMITTED = 1
+
+SHAPES = {
+    version: FetchShape(
+        replica_id=version <= 14,
+        log_start=version >= 5,
+        session=version >= 7,
+        leader_epoch=version >= 9,
+        rack=version >= 11,
+        last_fetched_epoch=version >= 12,
+        flexible=version >= 12,
+        topic_ids=version >= 13,
+    )
+    for version in range(ADVERTISED[ApiKey.FETCH].min, ADVERTISED[ApiKey.FETCH].max + 1)
+}
+
+Result = tuple[
+    str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, Slice | None
+]
+"""topic, index, error_code, high_watermark, last_stable_offset, log_start_offset, aborted, records"""
+
+
+def handle(frame: memoryview, position: int, context: RequestContext) -> Reply | Later[Reply]:
+    shape = SHAPES[context.api_version]
+    request = parse_fetch(frame, position, shape)
+    try:
+        session = context.broker.fetch_sessions.session_for(request)
+    except KafkaError as error:
+        return _encode(context, shape, error.code, 0, [])
+    reading = _Reading(request, session, context)
+    reading.read()
+    if (
+        reading.size >= request.min_bytes
+        or request.max_wait_ms <= 0
+        or reading.failed
+        or not session.partitions
+    ):
+        return reading.reply(shape)
+    reading.release()
+    delayed = DelayedFetch(
+        context.broker.runtime,
+        context.connection,
+        reading.partitions,
+        request.min_bytes - reading.size,
+        request.max_wait_ms,
+        lambda: reading.read() or reading.reply(shape),
+    )
+    return delayed.reply
+
+
+class _Reading:
+    """What one fetch finds; `read` may be called again after a wait."""
+
+    __slots__ = ("context", "failed", "partitions", "request", "results", "session", "size")
+
+    def __init__(self, request: FetchData, session: FetchSession, context: RequestContext) -> None:
+        self.request = request
+        self.session = session
+        self.context = context
+        self.partitions: list[Partition] = []
+        self.results: list[tuple[WantedPartition, Result]] = []
+        self.size = 0
+        self.failed = False
+
+    def read(self) -> None:
+        """Reads every partition in turn, until `max_bytes` are found.
+
+        The first batch that is found comes whole, even if it is larger than every limit (KIP-74).
+        """
+        self.partitions = []
+        self.results = []
+        self.size = 0
+        self.failed = False
+        left = min(self.request.max_bytes, self.context.broker.fetch_max_bytes)
+        find = self.context.broker.partitions.find
+        committed_only = self.request.isolation_level == READ_COMMITTED
+        for wanted in self.session.partitions.values():
+            try:
+                partition = find(wanted.topic, wanted.index)
+                self.partitions.append(partition)
+                partition.check_leader_epoch(wanted.leader_epoch)
+                records = partition.read(
+                    wanted.fetch_offset,
+                    max(0, min(left, wanted.max_bytes)),
+                    committed_only=committed_only,
+                    at_least_one=self.size == 0,
+                )
+            except KafkaError as error:
+                self.failed = True
+                self.results.append((wanted, _failed(wanted, error.code)))
+                continue
+            if records is not None:
+                self.size += records.size
+                left -= records.size
+            result = (
+                wanted.topic,
+                wanted.index,
+                0,
+                partition.high_watermark,
+                partition.last_stable_offset,
+                partition.log.log_start_offset,
+                [] if committed_only else None,
+                records,
+            )
+            self.results.append((wanted, result))
+
+    def release(self) -> None:
+        """Lets go of what was read, as it will be read again."""
+        for _, result in self.results:
+            records = result[-1]
+            if records is not None:
+                records.release()
+        self.results = []
+
+    def reply(self, shape: FetchShape) -> Reply:
+        told = []
+        served = []
+        for wanted, result in self.results:
+            topic, index, error_code, high_watermark, _, start, _, records = result
+            size = 0 if records is None else records.size
+            if self.session.must_tell(wanted, error_code, size, high_watermark, start):
+                told.append(result)
+            if size:
+                served.append((topic, index))
+        self.session.served(served)
+        return _encode(self.context, shape, ErrorCode.NONE, self.session.id, told)
+
+
+def _failed(wanted: WantedPartition, code: ErrorCode) -> Result:
+    return (wanted.topic, wanted.index, int(code), -1, -1, -1, None, None)
+
+
+def _encode(
+    context: RequestContext,
+    shape: FetchShape,
+    code: ErrorCode,
+    session_id: int,
+    results: list[Result],
+) -> Reply:
+    return encode_fetch_reply(context.correlation_id, shape, int(code), session_id, results)
+
+
+API = FrameApi(ApiKey.FETCH, handle)

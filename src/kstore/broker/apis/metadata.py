@@ -1,0 +1,160 @@
+"""Metadata (key 3): brokers, and the partitions of topics with their leaders.
+
+- v0: an empty list means all topics. v1: null means all, empty none; rack, controller, internal.
+  v2: cluster id. v4: whether topics may be created. v5: offline replicas. v7: leader epoch.
+  v8: authorized operations on request. v9: flexible. v10: topics by id in the reply; v12: also in
+  the request. v11: no operations on the cluster. v13: an error of the whole reply.
+
+Topics that don't exist are created when the client allows it and `auto.create.topics.enable` is on;
+the reply waits for them, so that the client needs no second try (Kafka answers first
+LEADER_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION and lets it come back).
+
+Left out: authorizer and rack-aware answers. Without an authorizer everything is allowed, and that is
+what authorized operations say, as in Kafka.
+"""
+
+from __future__ import annotations
+
+from kstore.broker.api import Api
+from kstore.broker.context import RequestContext
+from kstore.errors import ErrorCode, KafkaError
+from kstore.metadata.image import TopicImage
+from kstore.metadata.names import check_topic_name, is_internal
+from kstore.metadata.topics import NewTopic
+from kstore.runtime import Later
+from kstore.wire.messages.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+from kstore.wire.schema import ZERO_UUID
+from kstore.wire.versions import ApiKey
+
+__all__ = ["API"]
+
+ALL_TOPIC_OPERATIONS = 0b1101_1111_1000
+"""Bits by the codes of AclOperation: read 3, write 4, create 5, delete 6, alter 7, describe 8,
+describe_configs 10, alter_configs 11."""
+ALL_CLUSTER_OPERATIONS = 0b1_1111_1010_0000
+"""create 5, alter 7, describe 8, cluster_action 9, describe_configs 10, alter_configs 11,
+idempotent_write 12."""
+
+
+def handle(
+    request: MetadataRequest, context: RequestContext
+) -> MetadataResponse | Later[MetadataResponse]:
+    if request.topics is None or (context.api_version == 0 and not request.topics):
+        image = context.broker.image
+        return _response(request, context, [_found(topic, request) for topic in image.topics.values()])
+    missing = _to_create(request.topics, request, context)
+    if not missing:
+        return _response(request, context, _named(request, context, {}))
+    return context.broker.create_topics(missing).map(
+        lambda errors: _response(request, context, _named(request, context, errors))
+    )
+
+
+def _to_create(
+    topics: list[MetadataRequestTopic], request: MetadataRequest, context: RequestContext
+) -> list[NewTopic]:
+    """The topics that this request makes come into being."""
+    broker = context.broker
+    allowed = context.api_version < 4 or request.allow_auto_topic_creation
+    if not allowed or not broker.auto_create_topics:
+        return []
+    found: dict[str, NewTopic] = {}
+    for topic in topics:
+        name = topic.name
+        if name is None or topic.topic_id != ZERO_UUID or name in broker.image.topics:
+            continue
+        try:
+            check_topic_name(name)
+        except KafkaError:
+            continue
+        found[name] = broker.automatic_topic(name)
+    return list(found.values())
+
+
+def _named(
+    request: MetadataRequest, context: RequestContext, errors: dict[str, KafkaError]
+) -> list[MetadataResponseTopic]:
+    """The topics that were asked for, each once."""
+    image = context.broker.image
+    results = []
+    seen: set[object] = set()
+    for wanted in request.topics or []:
+        key = wanted.topic_id if wanted.topic_id != ZERO_UUID else wanted.name
+        if key in seen:
+            continue
+        seen.add(key)
+        if wanted.topic_id != ZERO_UUID:
+            topic = image.topic_ids.get(wanted.topic_id)
+            missing = MetadataResponseTopic(
+                error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=wanted.topic_id
+            )
+        else:
+            name = wanted.name or ""
+            topic = image.topics.get(name)
+            missing = MetadataResponseTopic(error_code=_why_missing(name, errors), name=name)
+            missing.is_internal = is_internal(name)
+        results.append(missing if topic is None else _found(topic, request))
+        if context.api_version < 12 and results[-1].name is None:
+            results[-1].name = ""
+    return results
+
+
+def _why_missing(name: str, errors: dict[str, KafkaError]) -> ErrorCode:
+    if name in errors:
+        return errors[name].code
+    try:
+        check_topic_name(name)
+    except KafkaError as error:
+        return error.code
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def _found(topic: TopicImage, request: MetadataRequest) -> MetadataResponseTopic:
+    found = MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.internal,
+        partitions=[
+            MetadataResponsePartition(
+                partition_index=partition.index,
+                leader_id=partition.leader,
+                leader_epoch=partition.leader_epoch,
+                replica_nodes=list(partition.replicas),
+                isr_nodes=list(partition.isr),
+            )
+            for partition in topic.partitions
+        ],
+    )
+    if request.include_topic_authorized_operations:
+        found.topic_authorized_operations = ALL_TOPIC_OPERATIONS
+    return found
+
+
+def _response(
+    request: MetadataRequest, context: RequestContext, topics: list[MetadataResponseTopic]
+) -> MetadataResponse:
+    image = context.broker.image
+    response = MetadataResponse(
+        brokers=[
+            MetadataResponseBroker(
+                node_id=broker.node_id, host=broker.host, port=broker.port, rack=broker.rack
+            )
+            for broker in image.brokers.values()
+        ],
+        cluster_id=image.cluster_id,
+        controller_id=image.controller_id,
+        topics=topics,
+    )
+    if request.include_cluster_authorized_operations:
+        response.cluster_authorized_operations = ALL_CLUSTER_OPERATIONS
+    return response
+
+
+API = Api(ApiKey.METADATA, handle)

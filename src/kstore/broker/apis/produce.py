@@ -1,0 +1,160 @@
+"""Produce (key 0): append records.
+
+- v3-8: the oldest that is served, one v2 batch per partition; v5 tells the log start offset, v7
+  allows zstd, v8 tells record errors. v9: flexible. v10: hints at the leader. v11: TRANSACTION_ABORTABLE may
+  be answered. v12: transactions version 2. v13: topics by id.
+- v0-2 are advertised for librdkafka's sake (KAFKA-18659) and refused.
+
+The request is read natively and its records are handed to the log where they lie; a reply without
+record errors is written natively, any other as a message. On one node an append is committed when
+it is done, so acks=1 and acks=all are answered at once.
+
+Left out: transactions (a transactional batch is refused until there is a coordinator), and the
+hints at another leader, as there is none.
+"""
+
+from __future__ import annotations
+
+from kstore._native.produce import ProduceData, encode_produce_reply, parse_produce
+from kstore.broker.api import CloseConnection, FrameApi, Reply
+from kstore.broker.context import RequestContext
+from kstore.errors import ErrorCode, KafkaError
+from kstore.log.append import InvalidRecordError
+from kstore.metadata.names import is_internal
+from kstore.wire import headers
+from kstore.wire.codec import encode_response
+from kstore.wire.messages.produce import (
+    BatchIndexAndErrorMessage,
+    PartitionProduceResponse,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+from kstore.wire.versions import ApiKey
+
+__all__ = ["API"]
+
+Result = tuple[str | bytes, int, int, int, int, int]
+"""topic, index, error_code, base_offset, log_append_time_ms, log_start_offset"""
+
+CODEC_BYTE = 22
+"""Where the low byte of a batch's attributes lies; its three lowest bits name the codec."""
+ZSTD = 4
+
+
+def handle(frame: memoryview, position: int, context: RequestContext) -> Reply:
+    version = context.api_version
+    request = parse_produce(frame, position, version >= 9, version >= 13)
+    if request.acks not in (0, 1, -1):
+        failure = KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
+        outcomes: list[tuple[Result, KafkaError | None]] = [
+            _failed(topic, index, failure) for topic, index, _ in request.partitions
+        ]
+    else:
+        now_ms = context.broker.runtime.time_ms()
+        outcomes = [
+            _append(request, topic, index, records, now_ms, context)
+            for topic, index, records in request.partitions
+        ]
+    errors = [error for _, error in outcomes if error is not None]
+    if request.acks == 0:
+        if errors:
+            raise CloseConnection(f"a produce with acks=0 failed: {errors[0]}")
+        return []
+    if errors and version >= 8:
+        return _reply_with_errors(outcomes, context)
+    results = [result for result, _ in outcomes]
+    return [
+        encode_produce_reply(
+            context.correlation_id, results, version >= 9, version >= 5, version >= 8
+        )
+    ]
+
+
+def _append(
+    request: ProduceData,
+    topic: str | bytes,
+    index: int,
+    records: memoryview | None,
+    now_ms: int,
+    context: RequestContext,
+) -> tuple[Result, KafkaError | None]:
+    try:
+        partition = context.broker.partitions.find(topic, index)
+        if records is None:
+            raise KafkaError(ErrorCode.INVALID_RECORD, "a partition without a batch")
+        if request.transactional_id is not None:
+            raise KafkaError(ErrorCode.INVALID_TXN_STATE, "transactions are not served yet")
+        if is_internal(partition.topic):
+            raise KafkaError(
+                ErrorCode.INVALID_TOPIC_EXCEPTION,
+                f"Cannot append to internal topic {partition.topic}",
+            )
+        if context.api_version < 7 and len(records) > CODEC_BYTE and records[CODEC_BYTE] & 7 == ZSTD:
+            raise KafkaError(
+                ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+                f"Produce v{context.api_version} does not know zstd; it needs v7 or newer",
+            )
+        if request.acks == -1 and partition.log.config.min_insync_replicas > 1:
+            raise KafkaError(
+                ErrorCode.NOT_ENOUGH_REPLICAS,
+                f"min.insync.replicas is {partition.log.config.min_insync_replicas}, "
+                "one replica is in sync",
+            )
+        appended = partition.append(records, now_ms)
+    except KafkaError as error:
+        return _failed(topic, index, error)
+    return (
+        topic,
+        index,
+        0,
+        appended.base_offset,
+        appended.log_append_time_ms,
+        appended.log_start_offset,
+    ), None
+
+
+def _failed(topic: str | bytes, index: int, error: KafkaError) -> tuple[Result, KafkaError]:
+    return (topic, index, int(error.code), -1, -1, -1), error
+
+
+def _reply_with_errors(
+    outcomes: list[tuple[Result, KafkaError | None]], context: RequestContext
+) -> Reply:
+    """The reply as a message: since v8 it tells what was wrong, and with which records."""
+    response = ProduceResponse()
+    for (topic, index, error_code, base_offset, append_time_ms, start), error in outcomes:
+        partition = PartitionProduceResponse(
+            index=index,
+            error_code=error_code,
+            base_offset=base_offset,
+            log_append_time_ms=append_time_ms,
+            log_start_offset=start,
+        )
+        if error is not None:
+            partition.error_message = error.message
+        if isinstance(error, InvalidRecordError):
+            partition.record_errors = [
+                BatchIndexAndErrorMessage(batch_index=record, batch_index_error_message=message)
+                for record, message in error.record_errors
+            ]
+        _topic(response, topic).partition_responses.append(partition)
+    body = encode_response(response, context.api_version)
+    return [headers.frame(ApiKey.PRODUCE, context.api_version, context.correlation_id, body)]
+
+
+def _topic(response: ProduceResponse, topic: str | bytes) -> TopicProduceResponse:
+    """The entry of `topic` at the end of the response, made if it isn't there."""
+    entry = TopicProduceResponse()
+    if isinstance(topic, bytes):
+        entry.topic_id = headers.uuid_of(topic)
+    else:
+        entry.name = topic
+    if response.responses:
+        last = response.responses[-1]
+        if (last.name, last.topic_id) == (entry.name, entry.topic_id):
+            return last
+    response.responses.append(entry)
+    return entry
+
+
+API = FrameApi(ApiKey.PRODUCE, handle)

@@ -1,0 +1,121 @@
+"""From a frame to the handler of its API, and back to a frame.
+
+Checks what the header says against `wire/versions.py`, decodes, calls, encodes. What a client did
+wrong ends in the reply that Kafka gives, or in `CloseConnection` or `DecodeError`, which end its
+connection. Thread: the loop.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+from kstore._native.frames import parse_client_id, parse_prefix
+from kstore.broker.api import Api, CloseConnection, FrameApi, Reply
+from kstore.broker.broker import Broker
+from kstore.broker.context import Connection, RequestContext
+from kstore.runtime import Later
+from kstore.wire import headers
+from kstore.wire.codec import decode_request, encode_response
+from kstore.wire.schema import Struct
+from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
+
+__all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
+
+API_MODULES = (
+    "api_versions",
+    "create_topics",
+    "delete_topics",
+    "describe_groups",
+    "fetch",
+    "find_coordinator",
+    "heartbeat",
+    "init_producer_id",
+    "join_group",
+    "leave_group",
+    "list_groups",
+    "list_offsets",
+    "metadata",
+    "offset_commit",
+    "offset_fetch",
+    "offset_for_leader_epoch",
+    "produce",
+    "sync_group",
+)
+
+
+def load_apis() -> dict[int, Api | FrameApi]:
+    """Every API by its key."""
+    found: dict[int, Api | FrameApi] = {}
+    for name in API_MODULES:
+        api = import_module(f"kstore.broker.apis.{name}").API
+        found[int(api.key)] = api
+    return found
+
+
+class Answer(NamedTuple):
+    """What became of a request."""
+
+    reply: Reply | Later[Reply]
+    overlaps: bool
+    """Whether the connection's next request may start before a `Later` is there."""
+
+
+class _Served(NamedTuple):
+    """An API with what is needed to check a request for it."""
+
+    api: Api | FrameApi
+    min_version: int
+    max_version: int
+    flexible_version: int
+
+
+class Dispatcher:
+    """Answers frames."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._served = {
+            key: _Served(api, ADVERTISED[api.key].min, ADVERTISED[api.key].max, flexible_from(key))
+            for key, api in load_apis().items()
+        }
+
+    def handle(self, frame: memoryview, connection: Connection) -> Answer:
+        """Starts the request in `frame`; the view is not used after this returns.
+
+        Raises DecodeError or CloseConnection where the connection can't go on.
+        """
+        key, version, correlation_id = parse_prefix(frame)
+        served = self._served.get(key)
+        if served is None:
+            raise CloseConnection(f"a request of API {key}, which is not served")
+        flexible = version >= served.flexible_version
+        if not served.min_version <= version <= served.max_version or (
+            key == ApiKey.PRODUCE and version < 3
+        ):
+            if key != ApiKey.API_VERSIONS:
+                raise CloseConnection(f"{ApiKey(key).name} version {version} is not served")
+            # Answered in version 0, whatever was asked, so that any client can read it.
+            context = RequestContext(self._broker, connection, version, correlation_id, None)
+            return self._answer_message(served.api, None, context)
+        client_id, position = parse_client_id(frame, flexible)
+        context = RequestContext(self._broker, connection, version, correlation_id, client_id)
+        if isinstance(served.api, FrameApi):
+            return Answer(served.api.handle(frame, position, context), True)
+        request = decode_request(key, version, frame, position)
+        return self._answer_message(served.api, request, context)
+
+    def _answer_message(
+        self, api: Api | FrameApi, request: Struct | None, context: RequestContext
+    ) -> Answer:
+        assert isinstance(api, Api)
+        version = 0 if request is None else context.api_version
+        response = api.handle(request, context)
+
+        def encode(message: Struct) -> Reply:
+            body = encode_response(message, version)
+            return [headers.frame(api.key, version, context.correlation_id, body)]
+
+        if isinstance(response, Later):
+            return Answer(response.map(encode), api.overlaps)
+        return Answer(encode(response), True)

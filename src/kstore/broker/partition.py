@@ -1,0 +1,85 @@
+"""One partition of which this broker is the leader: its log, its high watermark, and who waits.
+
+Everything that changes the log goes through here, so that only this file wakes waiting fetches and
+moves the high watermark. On one node every append is committed as soon as it is in the log.
+Thread: the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kstore.errors import ErrorCode, KafkaError
+from kstore.log.append import Appended, Origin
+from kstore.log.log import Log
+from kstore.log.slices import Slice
+
+__all__ = ["Partition", "Watcher"]
+
+
+class Watcher(Protocol):
+    """Waits for something to happen to a partition."""
+
+    def grown(self, size: int) -> None:
+        """`size` bytes were appended and are committed."""
+
+    def disturbed(self) -> None:
+        """The partition was deleted or truncated: look again."""
+
+
+class Partition:
+    """The leader's side of one partition."""
+
+    __slots__ = ("_watchers", "high_watermark", "index", "leader_epoch", "log", "topic", "topic_id")
+
+    def __init__(self, log: Log, leader_epoch: int) -> None:
+        self.log = log
+        self.topic = log.topic
+        self.index = log.partition
+        self.topic_id = log.topic_id
+        self.leader_epoch = leader_epoch
+        self.high_watermark = log.log_end_offset
+        self._watchers: set[Watcher] = set()
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Where read_committed ends: the first offset of an open transaction, if there is one."""
+        unstable = self.log.producers.first_unstable_offset
+        return self.high_watermark if unstable is None else min(self.high_watermark, unstable)
+
+    def check_leader_epoch(self, epoch: int) -> None:
+        """Raises if a client that believes in `epoch` (-1: none) knows less, or more, than we do."""
+        if epoch < 0 or epoch == self.leader_epoch:
+            return
+        if epoch < self.leader_epoch:
+            raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
+        raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)
+
+    def append(
+        self, data: memoryview | bytes, now_ms: int, origin: Origin = Origin.CLIENT
+    ) -> Appended:
+        """Appends one batch of a client, or batches of our own; it is committed on return."""
+        appended = self.log.append(data, now_ms=now_ms, origin=origin)
+        self.high_watermark = self.log.log_end_offset
+        if self._watchers and not appended.duplicate:
+            for watcher in tuple(self._watchers):
+                watcher.grown(appended.size)
+        return appended
+
+    def read(
+        self, offset: int, max_size: int, *, committed_only: bool, at_least_one: bool
+    ) -> Slice | None:
+        """The records from `offset` on, as far as a consumer may see them."""
+        end = self.last_stable_offset if committed_only else self.high_watermark
+        return self.log.read(offset, max_size, upto_offset=end, at_least_one=at_least_one)
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.add(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        self._watchers.discard(watcher)
+
+    def disturb(self) -> None:
+        """Makes everybody who waits look again: the partition is no longer what it was."""
+        for watcher in tuple(self._watchers):
+            watcher.disturbed()
