@@ -1,0 +1,1 @@
+"""What the conformance and fault tests share: processes and records."""
