@@ -1,15 +1,22 @@
-"""The one table of configs."""
+"""The values that rooms are given instead of settings.
+
+Each field is a config's name with `.` turned into `_`, and its default is the config's default: a
+test holds both together, so that an embedded log and a broker's log behave alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+__all__ = ["GroupConfig", "LogConfig", "NetworkConfig", "TopicDefaults"]
+
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """What one log needs to know; the topic's overrides over the broker's defaults.
+    """What one log needs to know: the topic's overrides over the broker's defaults.
 
-    Names are those of Kafka's topic configs with `.` turned into `_`.
+    The fields bear the names of topic configs; `producer_id_expiration_ms` alone is the broker's.
+    `segment_bytes` is `internal.segment.bytes` where that is set.
     """
 
     segment_bytes: int = 1 << 30
@@ -49,3 +56,12 @@ class NetworkConfig:
     socket_request_max_bytes: int = 104_857_600
     connections_max_idle_ms: int = 600_000
     max_connections: int = (1 << 31) - 1
+    max_connections_per_ip: int = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDefaults:
+    """What a new topic gets where the request says -1."""
+
+    num_partitions: int = 1
+    default_replication_factor: int = 1

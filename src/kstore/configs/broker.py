@@ -1,0 +1,391 @@
+"""The table of broker configs: exactly those that some code reads.
+
+Adding a config that nothing reads fails a test; a Kafka name that is missing here only earns its
+user a warning. Types, ranges and defaults are those of Kafka 4.3 (its `ServerConfigs`,
+`ServerLogConfigs`, `SocketServerConfigs`, `ReplicationConfigs`, `GroupCoordinatorConfig`); where a
+default is ours, `differs` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from kstore.configs.definitions import Config, ConfigType, ListOf, at_least, one_of
+
+__all__ = ["BROKER_CONFIGS", "COMPRESSION_TYPES", "INT_MAX", "LONG_MAX", "TIMESTAMP_TYPES"]
+
+INT_MAX = (1 << 31) - 1
+LONG_MAX = (1 << 63) - 1
+
+COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
+TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
+
+_BOOLEAN = ConfigType.BOOLEAN
+_SHORT = ConfigType.SHORT
+_INT = ConfigType.INT
+_LONG = ConfigType.LONG
+_STRING = ConfigType.STRING
+_LIST = ConfigType.LIST
+
+
+def _identity() -> Iterable[Config]:
+    """Who this broker is, where it listens and where its data lie."""
+    yield Config(
+        "node.id",
+        _INT,
+        1,
+        "The number of this broker in its cluster.",
+        at_least(0),
+        differs="Kafka demands it; a broker on its own needs no choice",
+    )
+    yield Config("broker.id", _INT, None, "The older name of node.id.", at_least(0))
+    yield Config("broker.rack", _STRING, None, "The rack of this broker, told to clients.")
+    yield Config(
+        "log.dirs",
+        _LIST,
+        None,
+        "The data directory. If not set, log.dir is used.",
+        ListOf(empty=False),
+    )
+    yield Config(
+        "log.dir",
+        _LIST,
+        ("kstore-data",),
+        "The data directory, if log.dirs is not set.",
+        ListOf(empty=False),
+        differs="Kafka's is below the directory for temporary files, which loses data",
+    )
+    yield Config(
+        "listeners",
+        _LIST,
+        ("PLAINTEXT://127.0.0.1:9092",),
+        "Where the broker listens: NAME://host:port. Port 0 takes a free one.",
+        ListOf(empty=False),
+        differs="Kafka listens on every interface, open to everybody who reaches it",
+    )
+    yield Config(
+        "advertised.listeners",
+        _LIST,
+        None,
+        "The address that clients are told to connect to. If not set, that of listeners.",
+        ListOf(empty=False),
+    )
+
+
+def _connections() -> Iterable[Config]:
+    """Limits on connections and requests."""
+    yield Config(
+        "socket.request.max.bytes",
+        _INT,
+        100 << 20,
+        "The largest request taken, in bytes.",
+        at_least(1),
+    )
+    yield Config(
+        "max.connections",
+        _INT,
+        INT_MAX,
+        "How many connections may be open at a time.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
+        "max.connections.per.ip",
+        _INT,
+        INT_MAX,
+        "How many connections may be open at a time from one address.",
+        at_least(1),
+        dynamic=True,
+    )
+    yield Config(
+        "connections.max.idle.ms",
+        _LONG,
+        600_000,
+        "A connection without a request for so long is closed. Negative: never.",
+    )
+    yield Config(
+        "fetch.max.bytes",
+        _INT,
+        55 << 20,
+        "The most bytes of records in one fetch reply; the first batch always fits.",
+        at_least(1024),
+    )
+    yield Config(
+        "max.incremental.fetch.session.cache.slots",
+        _INT,
+        1000,
+        "How many fetch sessions are kept.",
+        at_least(0),
+    )
+
+
+def _topics() -> Iterable[Config]:
+    """How topics come and go."""
+    yield Config(
+        "auto.create.topics.enable",
+        _BOOLEAN,
+        True,
+        "Whether asking for a topic that does not exist creates it.",
+    )
+    yield Config("delete.topic.enable", _BOOLEAN, True, "Whether topics may be deleted.")
+    yield Config(
+        "num.partitions",
+        _INT,
+        1,
+        "Partitions of a new topic whose creator leaves the choice to the broker.",
+        at_least(1),
+    )
+    yield Config(
+        "default.replication.factor",
+        _INT,
+        1,
+        "Replicas of a new topic whose creator leaves the choice to the broker.",
+    )
+
+
+def _log_defaults() -> Iterable[Config]:
+    """Defaults of topic configs; the topic table names them as synonyms."""
+    yield Config(
+        "log.segment.bytes",
+        _INT,
+        1 << 30,
+        "A segment is closed before it grows beyond so many bytes.",
+        at_least(1 << 20),
+        dynamic=True,
+    )
+    yield Config(
+        "internal.segment.bytes",
+        _INT,
+        None,
+        "The segment size of every topic, free of the lower limit. For tests.",
+        at_least(1),
+        internal=True,
+        differs="Kafka knows this name for topics only",
+    )
+    yield Config(
+        "log.roll.ms",
+        _LONG,
+        None,
+        "A segment is closed when its first record is older. If not set, log.roll.hours.",
+        at_least(1),
+        dynamic=True,
+    )
+    yield Config(
+        "log.roll.hours", _INT, 168, "log.roll.ms in hours, used if that is not set.", at_least(1)
+    )
+    yield Config(
+        "log.roll.jitter.ms",
+        _LONG,
+        None,
+        "Up to so much is taken off log.roll.ms. If not set, log.roll.jitter.hours.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
+        "log.roll.jitter.hours",
+        _INT,
+        0,
+        "log.roll.jitter.ms in hours, used if that is not set.",
+        at_least(0),
+    )
+    yield Config(
+        "log.index.size.max.bytes",
+        _INT,
+        10 << 20,
+        "The largest size of an offset or time index.",
+        at_least(4),
+        dynamic=True,
+    )
+    yield Config(
+        "log.index.interval.bytes",
+        _INT,
+        4096,
+        "An index entry is written after so many bytes of batches.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
+        "log.cleanup.policy",
+        _LIST,
+        ("delete",),
+        "What happens to old segments: delete, compact, both or nothing.",
+        ListOf(("compact", "delete")),
+        dynamic=True,
+    )
+    yield Config(
+        "message.max.bytes",
+        _INT,
+        1_048_588,
+        "The largest record batch taken, as sent.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
+        "compression.type",
+        _STRING,
+        "producer",
+        "The codec of stored batches; producer keeps what was sent.",
+        one_of(*COMPRESSION_TYPES),
+        dynamic=True,
+    )
+    yield Config(
+        "min.insync.replicas",
+        _INT,
+        1,
+        "With acks=all, how many replicas must have a batch.",
+        at_least(1),
+        dynamic=True,
+    )
+    yield from _log_timestamps()
+
+
+def _log_timestamps() -> Iterable[Config]:
+    yield Config(
+        "log.message.timestamp.type",
+        _STRING,
+        "CreateTime",
+        "Whether a record's timestamp is the producer's or the time of the append.",
+        one_of(*TIMESTAMP_TYPES),
+        dynamic=True,
+    )
+    yield Config(
+        "log.message.timestamp.before.max.ms",
+        _LONG,
+        LONG_MAX,
+        "How far a record's timestamp may lie in the past.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
+        "log.message.timestamp.after.max.ms",
+        _LONG,
+        3_600_000,
+        "How far a record's timestamp may lie in the future.",
+        at_least(0),
+        dynamic=True,
+    )
+
+
+def _log_care() -> Iterable[Config]:
+    """Syncs, checkpoints and recovery."""
+    yield Config(
+        "log.flush.interval.messages",
+        _LONG,
+        LONG_MAX,
+        "A log is synced to disk after so many records.",
+        at_least(1),
+        dynamic=True,
+    )
+    yield Config(
+        "log.flush.interval.ms",
+        _LONG,
+        None,
+        "A record is synced to disk after so long. If not set, log.flush.scheduler.interval.ms.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
+        "log.flush.scheduler.interval.ms",
+        _LONG,
+        LONG_MAX,
+        "How often logs are looked over for what is to be synced.",
+        at_least(0),
+    )
+    yield Config(
+        "log.flush.offset.checkpoint.interval.ms",
+        _INT,
+        60_000,
+        "How often the recovery points are written down.",
+        at_least(0),
+    )
+    yield Config(
+        "replica.high.watermark.checkpoint.interval.ms",
+        _LONG,
+        5_000,
+        "How often the high watermarks are written down.",
+    )
+    yield Config(
+        "num.recovery.threads.per.data.dir",
+        _INT,
+        2,
+        "How many workers recover logs at start.",
+        at_least(1),
+        dynamic=True,
+    )
+    yield Config(
+        "producer.id.expiration.ms",
+        _INT,
+        86_400_000,
+        "An idempotent producer that wrote nothing for so long is forgotten.",
+        at_least(1),
+        dynamic=True,
+    )
+
+
+def _groups() -> Iterable[Config]:
+    """Consumer groups and the topic of their offsets."""
+    yield Config(
+        "group.min.session.timeout.ms", _INT, 6_000, "The shortest session timeout allowed."
+    )
+    yield Config(
+        "group.max.session.timeout.ms", _INT, 1_800_000, "The longest session timeout allowed."
+    )
+    yield Config(
+        "group.max.size", _INT, INT_MAX, "How many members one group may have.", at_least(1)
+    )
+    yield Config(
+        "group.initial.rebalance.delay.ms",
+        _INT,
+        3_000,
+        "How long the first rebalance of a new group waits for more members.",
+    )
+    yield Config(
+        "offset.metadata.max.bytes",
+        _INT,
+        4096,
+        "The longest metadata of a committed offset.",
+    )
+    yield Config(
+        "offsets.retention.minutes",
+        _INT,
+        10_080,
+        "Committed offsets of an empty group are kept for so long.",
+        at_least(1),
+    )
+    yield Config(
+        "offsets.topic.num.partitions",
+        _INT,
+        50,
+        "Partitions of __consumer_offsets. Not to be changed once it exists.",
+        at_least(1),
+    )
+    yield Config(
+        "offsets.topic.replication.factor",
+        _SHORT,
+        3,
+        "Replicas of __consumer_offsets; no more than there are brokers.",
+        at_least(1),
+    )
+    yield Config(
+        "offsets.topic.segment.bytes",
+        _INT,
+        100 << 20,
+        "Segment size of __consumer_offsets.",
+        at_least(1),
+    )
+
+
+def _table() -> Mapping[str, Config]:
+    configs = [
+        *_identity(),
+        *_connections(),
+        *_topics(),
+        *_log_defaults(),
+        *_log_care(),
+        *_groups(),
+    ]
+    return MappingProxyType({config.name: config for config in configs})
+
+
+BROKER_CONFIGS: Mapping[str, Config] = _table()

@@ -1,0 +1,171 @@
+"""From the text of settings to typed values: `load`, `Settings`, and the builders of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any
+
+from kstore.configs.broker import BROKER_CONFIGS
+from kstore.configs.definitions import Config, ConfigError, ConfigValue, invalid
+from kstore.configs.listeners import advertised_listeners, listeners
+from kstore.configs.topic import TOPIC_CONFIGS
+from kstore.configs.values import GroupConfig, LogConfig, NetworkConfig, TopicDefaults
+
+__all__ = [
+    "ConfigSource",
+    "Settings",
+    "TopicConfigEntry",
+    "data_directory",
+    "describe_topic_configs",
+    "group_config",
+    "load",
+    "log_config",
+    "network_config",
+    "topic_defaults",
+]
+
+
+class ConfigSource(IntEnum):
+    """Where a value comes from; the numbers are the protocol's (`DescribeConfigsResponse`)."""
+
+    TOPIC = 1
+    STATIC_BROKER = 4
+    DEFAULT = 5
+
+
+class Settings(Mapping[str, Any]):
+    """The broker's configs, checked and typed: `settings["num.partitions"]` is an int.
+
+    `given` is the text of those configs that were set, `unknown` the names that no config bears:
+    to be warned about.
+    """
+
+    __slots__ = ("_values", "given", "unknown")
+
+    def __init__(
+        self, values: Mapping[str, ConfigValue], given: Mapping[str, str], unknown: tuple[str, ...]
+    ) -> None:
+        self._values = dict(values)
+        self.given = dict(given)
+        self.unknown = unknown
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def load(properties: Mapping[str, str]) -> Settings:
+    """Checks and parses all settings; those not given have their defaults.
+
+    Raises ConfigError, whose text is one line that names the setting, before anything is opened.
+    """
+    given = {name: text for name, text in properties.items() if name in BROKER_CONFIGS}
+    unknown = tuple(name for name in properties if name not in BROKER_CONFIGS)
+    values = {
+        name: config.parse(given[name]) if name in given else config.default
+        for name, config in BROKER_CONFIGS.items()
+    }
+    if "broker.id" in given:
+        if "node.id" not in given:
+            values["node.id"] = values["broker.id"]
+        elif values["node.id"] != values["broker.id"]:
+            raise ConfigError("node.id", "You must set `node.id` to the same value as `broker.id`.")
+    settings = Settings(values, given, unknown)
+    listeners(settings)
+    advertised_listeners(settings)
+    data_directory(settings)
+    return settings
+
+
+def data_directory(settings: Mapping[str, Any]) -> str:
+    """The one data directory: `log.dirs`, or else `log.dir`."""
+    name = "log.dir" if settings["log.dirs"] is None else "log.dirs"
+    directories: tuple[str, ...] = settings[name]
+    if len(directories) > 1:
+        raise invalid(name, ",".join(directories), "Only one data directory is supported")
+    return directories[0]
+
+
+def log_config(settings: Settings, topic_overrides: Mapping[str, str] | None = None) -> LogConfig:
+    """The config of a topic's logs. ConfigError if an override is bad; unknown ones are skipped."""
+    overrides = topic_overrides or {}
+    values = {
+        field.name: _log_value(settings, field.name.replace("_", "."), overrides)
+        for field in fields(LogConfig)
+    }
+    values["cleanup_policy"] = frozenset(values["cleanup_policy"])
+    internal_segment_bytes = _log_value(settings, "internal.segment.bytes", overrides)
+    if internal_segment_bytes is not None:
+        values["segment_bytes"] = internal_segment_bytes
+    return LogConfig(**values)
+
+
+def group_config(settings: Settings) -> GroupConfig:
+    """The config of the group coordinator."""
+    return GroupConfig(**_named(settings, GroupConfig))
+
+
+def network_config(settings: Settings) -> NetworkConfig:
+    """The config of listeners and connections."""
+    return NetworkConfig(**_named(settings, NetworkConfig))
+
+
+def topic_defaults(settings: Settings) -> TopicDefaults:
+    """What new topics get where their creator leaves the choice to the broker."""
+    return TopicDefaults(**_named(settings, TopicDefaults))
+
+
+def _named(settings: Settings, cls: type[Any]) -> dict[str, Any]:
+    """The values that the fields of a config class name."""
+    return {field.name: settings[field.name.replace("_", ".")] for field in fields(cls)}
+
+
+def _log_value(settings: Settings, name: str, overrides: Mapping[str, str]) -> Any:
+    config = TOPIC_CONFIGS.get(name)
+    if config is None:
+        return settings[name]
+    if name in overrides:
+        return config.parse(overrides[name])
+    return _topic_default(settings, config)[0]
+
+
+def _topic_default(settings: Settings, config: Config) -> tuple[Any, ConfigSource]:
+    """The value of a topic config without an override: the first synonym that is set gives it."""
+    for synonym in config.synonyms:
+        value = settings.get(synonym.name)
+        if value is None:
+            continue
+        given = synonym.name in settings.given
+        scaled = value * synonym.factor if synonym.factor != 1 else value
+        return scaled, ConfigSource.STATIC_BROKER if given else ConfigSource.DEFAULT
+    return config.default, ConfigSource.DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfigEntry:
+    """One config of a topic as clients see it."""
+
+    name: str
+    value: str | None
+    source: ConfigSource
+
+
+def describe_topic_configs(
+    settings: Settings, topic_overrides: Mapping[str, str]
+) -> list[TopicConfigEntry]:
+    """All configs of a topic by name, with the values in force and where they come from."""
+    entries: list[TopicConfigEntry] = []
+    for name, config in TOPIC_CONFIGS.items():
+        if name in topic_overrides:
+            entries.append(TopicConfigEntry(name, topic_overrides[name], ConfigSource.TOPIC))
+        elif not config.internal:
+            value, source = _topic_default(settings, config)
+            entries.append(TopicConfigEntry(name, config.format(value), source))
+    return entries
