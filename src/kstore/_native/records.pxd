@@ -1,0 +1,134 @@
+"""One record of a batch as C values, and the varints that records are made of.
+
+Kafka's `DefaultRecord`; the table stands in docs/formats/record-batch.md. A record is read through
+a `Cursor`, whose failure is sticky.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+from kstore._native.batch cimport Header
+from kstore._native.cursor cimport Cursor, read_int8, read_unsigned_varint, take
+
+cdef enum:
+    MIN_RECORD_SIZE = 7   # size, attributes, two deltas, two null sizes, no headers
+    MIN_HEADER_SIZE = 2   # an empty key, a null value
+
+
+ctypedef struct RecordView:
+    int64_t timestamp_delta
+    int32_t offset_delta
+    const unsigned char *key
+    Py_ssize_t key_size          # -1 for null
+    const unsigned char *value
+    Py_ssize_t value_size        # -1 for null
+    int32_t header_count
+    Py_ssize_t headers_at        # position of the first header in the cursor's bytes
+
+
+cdef inline int32_t read_varint(Cursor *cursor) noexcept nogil:
+    """A zig-zag varint of at most five bytes."""
+    cdef uint32_t value = read_unsigned_varint(cursor)
+    return <int32_t> (value >> 1) ^ -<int32_t> (value & 1)
+
+
+cdef inline int64_t read_varlong(Cursor *cursor) noexcept nogil:
+    """A zig-zag varint of at most ten bytes."""
+    cdef uint64_t value = 0
+    cdef int shift = 0
+    cdef const unsigned char *byte
+    while shift < 70:
+        byte = take(cursor, 1)
+        if byte == NULL:
+            return 0
+        value |= <uint64_t> (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return <int64_t> (value >> 1) ^ -<int64_t> (value & 1)
+        shift += 7
+    cursor.failed = True
+    return 0
+
+
+cdef inline const unsigned char *read_sized(Cursor *cursor, Py_ssize_t *size) noexcept nogil:
+    """A byte field after its size, or NULL and size -1 for null: any negative size, as in Kafka."""
+    size[0] = read_varint(cursor)
+    if size[0] < 0:
+        size[0] = -1
+        return NULL
+    return take(cursor, size[0])
+
+
+cdef inline void read_header_fields(
+    Cursor *cursor, const unsigned char **key, Py_ssize_t *key_size,
+    const unsigned char **value, Py_ssize_t *value_size
+) noexcept nogil:
+    key[0] = read_sized(cursor, key_size)
+    if key_size[0] < 0:
+        cursor.failed = True
+    value[0] = read_sized(cursor, value_size)
+
+
+cdef inline void read_record(Cursor *cursor, RecordView *record) noexcept nogil:
+    """Reads one record up to its last header. A record that is not exactly as long as it says
+    fails the cursor."""
+    cdef Py_ssize_t size = read_varint(cursor)
+    cdef Py_ssize_t end = cursor.end
+    cdef const unsigned char *key
+    cdef const unsigned char *value
+    cdef Py_ssize_t key_size, value_size
+    cdef int32_t left
+    if cursor.failed or size < 0 or size > end - cursor.position:
+        cursor.failed = True
+        return
+    cursor.end = cursor.position + size
+    read_int8(cursor)   # attributes: no bit of them is in use
+    record.timestamp_delta = read_varlong(cursor)
+    record.offset_delta = read_varint(cursor)
+    record.key = read_sized(cursor, &record.key_size)
+    record.value = read_sized(cursor, &record.value_size)
+    record.header_count = read_varint(cursor)
+    record.headers_at = cursor.position
+    left = record.header_count
+    if left < 0 or <Py_ssize_t> left * MIN_HEADER_SIZE > cursor.end - cursor.position:
+        cursor.failed = True
+    while left > 0 and not cursor.failed:
+        read_header_fields(cursor, &key, &key_size, &value, &value_size)
+        left -= 1
+    if cursor.position != cursor.end:
+        cursor.failed = True
+    cursor.end = end
+
+
+cdef enum WalkFault:
+    NO_FAULT = 0
+    BAD_COUNT = 1       # more records than bytes could hold, or fewer than none
+    BAD_RECORD = 2
+    BAD_OFFSET = 3      # offsets don't rise, or leave the batch
+    BYTES_LEFT = 4
+
+
+# The way through the records of one batch: `next_record` moves it to the next one.
+ctypedef struct Walk:
+    Cursor cursor
+    Header header
+    RecordView record
+    int32_t index        # of the record that comes next
+    int32_t last_delta
+    int64_t offset
+    int64_t timestamp
+    int fault
+
+
+cdef void start_walk(
+    Walk *walk, const Header *header, const unsigned char *data, Py_ssize_t start, Py_ssize_t end
+) noexcept nogil
+cdef bint next_record(Walk *walk) noexcept nogil
+
+
+cdef class Record:
+    cdef readonly int64_t offset
+    cdef readonly int64_t timestamp_ms
+    cdef readonly bytes key
+    cdef readonly bytes value
+    cdef readonly tuple headers
+
+    cdef tuple _fields(self)

@@ -1,0 +1,464 @@
+"""The records inside a batch: read, searched, surveyed and written.
+
+Works on record data that is not compressed: `log/records.py` decompresses before and compresses
+after. Every fault in the bytes is KafkaError CORRUPT_MESSAGE with the number of the record; no
+size or count from the bytes is believed before it is compared with the bytes left. Any thread may
+call everything here. It holds the GIL while it makes Python objects and frees it where it makes
+none.
+"""
+
+import cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from kstore._native.batch cimport (
+    ATTRIBUTES_AT, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, BATCH_LENGTH_AT, CRC_AT,
+    HEADER_SIZE, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, LOG_APPEND_TIME_BIT, LOG_OVERHEAD, MAGIC_AT,
+    MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT, BatchHeader, checksum,
+)
+from kstore._native.big_endian cimport store16, store32, store64
+from kstore._native.output cimport Output, out_free, out_room, out_taken
+
+from kstore.errors import ErrorCode, KafkaError
+
+__all__ = [
+    "Record",
+    "Survey",
+    "assemble_batch",
+    "decode_records",
+    "encode_records",
+    "find_max_timestamp",
+    "find_timestamp",
+    "survey_records",
+]
+
+cdef dict REASONS = {
+    BAD_COUNT: "the batch is too small for as many records",
+    BAD_RECORD: "it is malformed or cut",
+    BAD_OFFSET: "its offset does not rise, or is not the batch's",
+    BYTES_LEFT: "bytes are left behind the last record",
+}
+
+
+@cython.final
+@cython.freelist(32)
+cdef class Record:
+    """One record of a log: an immutable value.
+
+    `offset` and `timestamp_ms` (milliseconds since 1970) are -1 where there is none yet; `key`
+    and `value` may be None; `headers` are pairs of a name and bytes or None. A header name that
+    is not UTF-8 is kept by surrogate escapes.
+    """
+
+    __match_args__ = ("offset", "timestamp_ms", "key", "value", "headers")
+
+    def __init__(
+        self, int64_t offset=-1, int64_t timestamp_ms=-1, bytes key=None, bytes value=None,
+        headers=()
+    ):
+        self.offset = offset
+        self.timestamp_ms = timestamp_ms
+        self.key = key
+        self.value = value
+        self.headers = tuple(headers)
+
+    cdef tuple _fields(self):
+        return (self.offset, self.timestamp_ms, self.key, self.value, self.headers)
+
+    def __eq__(self, other):
+        if not isinstance(other, Record):
+            return NotImplemented
+        return self._fields() == (<Record> other)._fields()
+
+    def __hash__(self):
+        return hash(self._fields())
+
+    def __reduce__(self):
+        return Record, self._fields()
+
+    def __repr__(self):
+        return (
+            f"Record(offset={self.offset}, timestamp_ms={self.timestamp_ms}, key={self.key!r}, "
+            f"value={self.value!r}, headers={self.headers!r})"
+        )
+
+
+@cython.final
+cdef class Survey:
+    """What one look at all records of a batch tells, see `survey_records`."""
+
+    cdef readonly int64_t max_timestamp
+    cdef readonly int64_t offset_of_max_timestamp
+    cdef readonly bint is_consecutive
+    cdef readonly list keyless
+    cdef readonly list mistimed
+
+
+cdef void start_walk(
+    Walk *walk, const Header *header, const unsigned char *data, Py_ssize_t start, Py_ssize_t end
+) noexcept nogil:
+    """Begins at the first record of the batch `header`, whose records are data[start:end]."""
+    walk.cursor.data = data
+    walk.cursor.position = start
+    walk.cursor.end = end
+    walk.cursor.failed = False
+    walk.header = header[0]
+    walk.index = 0
+    walk.last_delta = -1
+    walk.fault = NO_FAULT
+    if header.record_count < 0 or <int64_t> header.record_count * MIN_RECORD_SIZE > end - start:
+        walk.fault = BAD_COUNT
+
+
+cdef bint next_record(Walk *walk) noexcept nogil:
+    """Moves to the next record. False at the end, and at a fault, which `walk.fault` then names."""
+    if walk.fault != NO_FAULT:
+        return False
+    if walk.index == walk.header.record_count:
+        if walk.cursor.position != walk.cursor.end:
+            walk.fault = BYTES_LEFT
+        return False
+    read_record(&walk.cursor, &walk.record)
+    if walk.cursor.failed:
+        walk.fault = BAD_RECORD
+        return False
+    if (
+        walk.record.offset_delta <= walk.last_delta
+        or walk.record.offset_delta > walk.header.last_offset_delta
+    ):
+        walk.fault = BAD_OFFSET
+        return False
+    walk.index += 1
+    walk.last_delta = walk.record.offset_delta
+    walk.offset = walk.header.base_offset + walk.last_delta
+    if walk.header.attributes & LOG_APPEND_TIME_BIT:
+        walk.timestamp = walk.header.max_timestamp
+    else:
+        # Unsigned: what a hostile delta overflows to does no harm, as in Kafka.
+        walk.timestamp = <int64_t> (
+            <uint64_t> walk.header.base_timestamp + <uint64_t> walk.record.timestamp_delta
+        )
+    return True
+
+
+cdef object raise_fault(const Walk *walk):
+    raise KafkaError(
+        ErrorCode.CORRUPT_MESSAGE,
+        f"record {walk.index + 1} of {walk.header.record_count} in the batch at offset "
+        f"{walk.header.base_offset}: {REASONS[walk.fault]}",
+    )
+
+
+cdef int get_bytes(data, Py_buffer *buffer, Py_ssize_t start, Py_ssize_t end) except -1:
+    """Borrows the bytes of `data`, which must have those from `start` to `end`."""
+    PyObject_GetBuffer(data, buffer, PyBUF_SIMPLE)
+    if not 0 <= start <= end <= buffer.len:
+        PyBuffer_Release(buffer)
+        raise IndexError(f"no bytes {start} to {end} in {buffer.len}")
+    return 0
+
+
+cdef bytes copied(const unsigned char *data, Py_ssize_t size):
+    return PyBytes_FromStringAndSize(<const char *> data, size) if size >= 0 else None
+
+
+cdef tuple make_headers(Walk *walk):
+    """The headers of the record that the walk stands at; their bounds are known to be sound."""
+    cdef Cursor cursor = walk.cursor
+    cdef const unsigned char *key
+    cdef const unsigned char *value
+    cdef Py_ssize_t key_size, value_size
+    cdef list headers = []
+    cursor.position = walk.record.headers_at
+    for _ in range(walk.record.header_count):
+        read_header_fields(&cursor, &key, &key_size, &value, &value_size)
+        name = (<const char *> key)[:key_size].decode("utf-8", "surrogateescape")
+        headers.append((name, copied(value, value_size)))
+    return tuple(headers)
+
+
+cdef Record make_record(Walk *walk):
+    cdef Record record = Record.__new__(Record)
+    record.offset = walk.offset
+    record.timestamp_ms = walk.timestamp
+    record.key = copied(walk.record.key, walk.record.key_size)
+    record.value = copied(walk.record.value, walk.record.value_size)
+    record.headers = make_headers(walk) if walk.record.header_count else ()
+    return record
+
+
+def decode_records(
+    BatchHeader header not None, data, Py_ssize_t start, Py_ssize_t end,
+    int64_t from_offset=0
+):
+    """The records of the batch `header`, which are data[start:end], from `from_offset` on."""
+    cdef Py_buffer buffer
+    cdef Walk walk
+    cdef list records = []
+    get_bytes(data, &buffer, start, end)
+    try:
+        start_walk(&walk, &header.header, <const unsigned char *> buffer.buf, start, end)
+        while next_record(&walk):
+            if walk.offset >= from_offset:
+                records.append(make_record(&walk))
+    finally:
+        PyBuffer_Release(&buffer)
+    if walk.fault != NO_FAULT:
+        raise_fault(&walk)
+    return records
+
+
+def find_timestamp(
+    BatchHeader header not None, data, Py_ssize_t start, Py_ssize_t end,
+    int64_t timestamp_ms, int64_t from_offset=0
+):
+    """(timestamp, offset) of the first record from `from_offset` on that is not older, or None."""
+    cdef Py_buffer buffer
+    cdef Walk walk
+    cdef bint found = False
+    get_bytes(data, &buffer, start, end)
+    try:
+        with nogil:
+            start_walk(&walk, &header.header, <const unsigned char *> buffer.buf, start, end)
+            while not found and next_record(&walk):
+                found = walk.timestamp >= timestamp_ms and walk.offset >= from_offset
+    finally:
+        PyBuffer_Release(&buffer)
+    if walk.fault != NO_FAULT:
+        raise_fault(&walk)
+    return (walk.timestamp, walk.offset) if found else None
+
+
+def find_max_timestamp(BatchHeader header not None, data, Py_ssize_t start, Py_ssize_t end):
+    """(timestamp, offset) of the first record with the largest timestamp, or None without one."""
+    cdef Py_buffer buffer
+    cdef Walk walk
+    cdef int64_t timestamp = 0
+    cdef int64_t offset = -1
+    get_bytes(data, &buffer, start, end)
+    try:
+        with nogil:
+            start_walk(&walk, &header.header, <const unsigned char *> buffer.buf, start, end)
+            while next_record(&walk):
+                if offset < 0 or walk.timestamp > timestamp:
+                    timestamp = walk.timestamp
+                    offset = walk.offset
+    finally:
+        PyBuffer_Release(&buffer)
+    if walk.fault != NO_FAULT:
+        raise_fault(&walk)
+    return (timestamp, offset) if offset >= 0 else None
+
+
+def survey_records(
+    BatchHeader header not None, data, Py_ssize_t start, Py_ssize_t end, *,
+    bint keys_required=False, int64_t earliest_ms=-1, int64_t latest_ms=0x7FFFFFFFFFFFFFFF
+):
+    """Looks at every record and says what an append or a check wants to know.
+
+    `max_timestamp` and `offset_of_max_timestamp` (-1 and -1 without records), `is_consecutive`
+    (offsets without a gap from the batch's first to its last), `keyless` (the indexes of records
+    without a key, if keys are required), `mistimed` (pairs of index and timestamp outside
+    `earliest_ms` to `latest_ms`).
+    """
+    cdef Py_buffer buffer
+    cdef Walk walk
+    cdef Survey survey = Survey.__new__(Survey)
+    survey.max_timestamp = -1
+    survey.offset_of_max_timestamp = -1
+    survey.keyless = []
+    survey.mistimed = []
+    get_bytes(data, &buffer, start, end)
+    try:
+        start_walk(&walk, &header.header, <const unsigned char *> buffer.buf, start, end)
+        while next_record(&walk):
+            if walk.timestamp > survey.max_timestamp or survey.offset_of_max_timestamp < 0:
+                survey.max_timestamp = walk.timestamp
+                survey.offset_of_max_timestamp = walk.offset
+            if keys_required and walk.record.key_size < 0:
+                survey.keyless.append(walk.index - 1)
+            if not earliest_ms <= walk.timestamp <= latest_ms:
+                survey.mistimed.append((walk.index - 1, walk.timestamp))
+    finally:
+        PyBuffer_Release(&buffer)
+    if walk.fault != NO_FAULT:
+        raise_fault(&walk)
+    survey.is_consecutive = walk.index - 1 == header.header.last_offset_delta
+    return survey
+
+
+cdef inline uint64_t zigzag(int64_t value) noexcept nogil:
+    return (<uint64_t> value << 1) ^ <uint64_t> (value >> 63)
+
+
+cdef inline Py_ssize_t varint_size(int64_t value) noexcept nogil:
+    """Bytes of a zig-zag varint; an int32 has the same bytes as a varint and as a varlong."""
+    cdef uint64_t rest = zigzag(value) >> 7
+    cdef Py_ssize_t size = 1
+    while rest:
+        rest >>= 7
+        size += 1
+    return size
+
+
+cdef inline unsigned char *put_varint(unsigned char *at, int64_t value) noexcept nogil:
+    cdef uint64_t rest = zigzag(value)
+    while rest >= 0x80:
+        at[0] = <unsigned char> (rest & 0x7F | 0x80)
+        at += 1
+        rest >>= 7
+    at[0] = <unsigned char> rest
+    return at + 1
+
+
+cdef inline Py_ssize_t sized_size(bytes data) noexcept:
+    """What a byte field takes with its size before it."""
+    if data is None:
+        return 1
+    return varint_size(PyBytes_GET_SIZE(data)) + PyBytes_GET_SIZE(data)
+
+
+cdef inline unsigned char *put_sized(unsigned char *at, bytes data) noexcept:
+    cdef Py_ssize_t size
+    if data is None:
+        return put_varint(at, -1)
+    size = PyBytes_GET_SIZE(data)
+    at = put_varint(at, size)
+    memcpy(at, PyBytes_AS_STRING(data), size)
+    return at + size
+
+
+cdef bytes as_bytes(data):
+    if data is None or type(data) is bytes:
+        return <bytes> data
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"a record is made of bytes or None, not {type(data).__name__}")
+
+
+cdef list encode_headers(headers):
+    """Names and values alike as bytes, one after the other."""
+    cdef list encoded = []
+    for name, value in headers:
+        if not isinstance(name, str):
+            raise TypeError(f"a header's name is a str, not {type(name).__name__}")
+        encoded.append((<str> name).encode("utf-8", "surrogateescape"))
+        encoded.append(as_bytes(value))
+    return encoded
+
+
+cdef int put_record(
+    Output *output, int64_t timestamp_delta, int32_t offset_delta, bytes key, bytes value, headers
+) except -1:
+    cdef list encoded = encode_headers(headers) if headers else None
+    cdef Py_ssize_t header_count = len(encoded) // 2 if encoded is not None else 0
+    cdef unsigned char *at
+    cdef bytes field
+    cdef Py_ssize_t size = (
+        1 + varint_size(timestamp_delta) + varint_size(offset_delta)
+        + sized_size(key) + sized_size(value) + varint_size(header_count)
+    )
+    if encoded is not None:
+        for field in encoded:
+            size += sized_size(field)
+    if output.size + size > INT32_MAX - HEADER_SIZE - 5:
+        raise KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, "a batch has less than 2 GiB")
+    at = out_room(output, varint_size(size) + size)
+    at = put_varint(at, size)
+    at[0] = 0   # attributes
+    at = put_varint(at + 1, timestamp_delta)
+    at = put_varint(at, offset_delta)
+    at = put_sized(at, key)
+    at = put_sized(at, value)
+    at = put_varint(at, header_count)
+    if encoded is not None:
+        for field in encoded:
+            at = put_sized(at, field)
+    return 0
+
+
+def encode_records(records, int64_t timestamp_ms=-1):
+    """The records one after the other as in a batch, numbered from 0.
+
+    Each is a `Record`, whose offset is not looked at, or a tuple (key, value), (key, value,
+    timestamp_ms) or (key, value, timestamp_ms, headers). A timestamp of None or -1 means
+    `timestamp_ms`. Returns (bytes, record count, base timestamp, max timestamp).
+    """
+    cdef Output output = Output(NULL, 0, 0)
+    cdef Record record
+    cdef int64_t base = -1
+    cdef int64_t latest = -1
+    cdef int64_t timestamp
+    cdef int32_t count = 0
+    try:
+        for item in records:
+            if type(item) is Record:
+                record = <Record> item
+                key, value, headers = record.key, record.value, record.headers
+                timestamp = record.timestamp_ms
+            else:
+                key, value, given, headers = _unpack(item)
+                timestamp = -1 if given is None else given
+            if timestamp == -1:
+                timestamp = timestamp_ms
+            if count == 0:
+                base = latest = timestamp
+            elif timestamp > latest:
+                latest = timestamp
+            put_record(
+                &output, <int64_t> (<uint64_t> timestamp - <uint64_t> base), count,
+                as_bytes(key), as_bytes(value), headers,
+            )
+            count += 1
+        return out_taken(&output), count, base, latest
+    finally:
+        out_free(&output)
+
+
+cdef tuple _unpack(item):
+    cdef Py_ssize_t count = len(item) if isinstance(item, tuple) else 0
+    if count == 2:
+        return item[0], item[1], None, ()
+    if count == 3:
+        return item[0], item[1], item[2], ()
+    if count == 4:
+        return item
+    raise TypeError("a record is a Record, or a tuple (key, value[, timestamp_ms[, headers]])")
+
+
+def assemble_batch(
+    records, *, int64_t base_offset, int32_t leader_epoch, int16_t attributes,
+    int32_t last_offset_delta, int64_t base_timestamp, int64_t max_timestamp, int64_t producer_id,
+    int16_t producer_epoch, int32_t base_sequence, int32_t record_count
+):
+    """A whole batch: the header, with the CRC of what follows it, and `records` as they are."""
+    cdef Py_buffer buffer
+    cdef bytes batch
+    cdef unsigned char *data
+    cdef Py_ssize_t size
+    PyObject_GetBuffer(records, &buffer, PyBUF_SIMPLE)
+    try:
+        size = HEADER_SIZE + buffer.len
+        if size - LOG_OVERHEAD > INT32_MAX:
+            raise KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, "a batch has less than 2 GiB")
+        batch = PyBytes_FromStringAndSize(NULL, size)
+        data = <unsigned char *> PyBytes_AS_STRING(batch)
+        memcpy(data + HEADER_SIZE, buffer.buf, buffer.len)
+    finally:
+        PyBuffer_Release(&buffer)
+    store64(data + BASE_OFFSET_AT, base_offset)
+    store32(data + BATCH_LENGTH_AT, <int32_t> (size - LOG_OVERHEAD))
+    store32(data + LEADER_EPOCH_AT, leader_epoch)
+    data[MAGIC_AT] = 2
+    store16(data + ATTRIBUTES_AT, attributes)
+    store32(data + LAST_OFFSET_DELTA_AT, last_offset_delta)
+    store64(data + BASE_TIMESTAMP_AT, base_timestamp)
+    store64(data + MAX_TIMESTAMP_AT, max_timestamp)
+    store64(data + PRODUCER_ID_AT, producer_id)
+    store16(data + PRODUCER_EPOCH_AT, producer_epoch)
+    store32(data + BASE_SEQUENCE_AT, base_sequence)
+    store32(data + RECORD_COUNT_AT, record_count)
+    store32(data + CRC_AT, <int32_t> checksum(data, size))
+    return batch
