@@ -1,0 +1,93 @@
+from typing import Any, ClassVar, Final, TypeAlias, final
+from uuid import UUID
+
+from typing_extensions import Buffer
+
+# (field name, kind, element kind, nullable, ignorable, tag, child plan)
+StepDescription: TypeAlias = tuple[str, int, int, bool, bool, int, Plan | None]
+
+KINDS: Final[dict[str, int]]
+"""The kinds of values, by the names that messages are written in."""
+
+ZERO_UUID: Final[UUID]
+"""How the protocol says "no id"."""
+
+class CodecError(ValueError):
+    """What DecodeError and EncodeError share: a reason, and the field it happened in."""
+
+    reason: str
+    path: str
+    def __init__(self, reason: str) -> None: ...
+
+class DecodeError(CodecError):
+    """Bytes that are not a message of this type and version."""
+
+    position: int
+    def __init__(self, reason: str, position: int) -> None: ...
+
+class EncodeError(CodecError):
+    """A message that the version cannot carry, or with a value that its field cannot hold."""
+
+@final
+class Layout:
+    """Where the fields of a struct type lie in its instances, and their defaults.
+
+    `fields` are (name, default); `list` and struct types as defaults are called for each instance.
+    """
+
+    @property
+    def struct_type(self) -> type: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __init__(self, struct_type: type, fields: list[tuple[str, object]]) -> None: ...
+
+class Struct:
+    """The base of all structs: keyword construction, comparison and printing by value."""
+
+    LAYOUT: ClassVar[Layout]
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __init__(self, **fields: Any) -> None: ...
+    def __eq__(self, other: object) -> bool: ...
+
+@final
+class Plan:
+    """How one struct type travels in one version.
+
+    `plain`, `tagged` and `absent` are the fields in wire order, the optional ones by tag, and those
+    that the version does not have. Together they name every field of the layout once.
+    """
+
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def flexible(self) -> bool: ...
+    @property
+    def min_size(self) -> int: ...
+    def __init__(
+        self,
+        layout: Layout,
+        flexible: bool,
+        plain: list[StepDescription],
+        tagged: list[StepDescription],
+        absent: list[StepDescription],
+    ) -> None: ...
+    def decode(self, data: Buffer, position: int = 0) -> Any:
+        """The message that fills `data` from `position` to its end; DecodeError."""
+
+    def decode_prefix(self, data: Buffer, position: int = 0) -> tuple[Any, int]:
+        """The message that starts at `position`, and the position behind it; DecodeError."""
+
+    def encode(self, message: object) -> bytes:
+        """The bytes of `message`; EncodeError."""
+
+def decode_request_header(
+    data: Buffer, position: int, flexible_from: dict[int, int]
+) -> tuple[int, int, int, str | None, int]:
+    """(API key, version, correlation id, client id, end position); DecodeError.
+
+    `flexible_from` maps each known API key to the first version whose header ends in tagged fields;
+    an unknown key's header is read without them.
+    """
+
+def decode_response_header(data: Buffer, position: int, flexible: bool) -> tuple[int, int]:
+    """(correlation id, end position); `flexible` headers end in tagged fields. DecodeError."""

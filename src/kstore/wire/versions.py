@@ -1,0 +1,72 @@
+"""The APIs of the protocol and the one table of what this broker advertises.
+
+The numbers and names are Kafka 4.3's (`org.apache.kafka.common.protocol.ApiKeys`). An API stands in
+ADVERTISED when every version of its range is answered in full. Immutable; any thread.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kstore.wire.messages import MODULES
+from kstore.wire.schema import VersionRange as ApiRange
+
+__all__ = ["ADVERTISED", "FLEXIBLE_FROM", "ApiKey", "ApiRange", "flexible_from"]
+
+
+class ApiKey(IntEnum):
+    """The number of an API that a broker speaks to clients."""
+
+    PRODUCE = 0
+    FETCH = 1
+    LIST_OFFSETS = 2
+    METADATA = 3
+    OFFSET_COMMIT = 8
+    OFFSET_FETCH = 9
+    FIND_COORDINATOR = 10
+    JOIN_GROUP = 11
+    HEARTBEAT = 12
+    LEAVE_GROUP = 13
+    SYNC_GROUP = 14
+    DESCRIBE_GROUPS = 15
+    LIST_GROUPS = 16
+    API_VERSIONS = 18
+    CREATE_TOPICS = 19
+    DELETE_TOPICS = 20
+    INIT_PRODUCER_ID = 22
+    OFFSET_FOR_LEADER_EPOCH = 23
+    DESCRIBE_CONFIGS = 32
+    DELETE_GROUPS = 42
+    DESCRIBE_CLUSTER = 60
+
+
+ADVERTISED: dict[ApiKey, ApiRange] = {
+    # 0 to 2 are refused, but librdkafka takes their absence for a broker of before 2012
+    # (KAFKA-18659).
+    ApiKey.PRODUCE: ApiRange(0, 13),
+    ApiKey.FETCH: ApiRange(4, 18),
+    ApiKey.LIST_OFFSETS: ApiRange(1, 11),
+    ApiKey.METADATA: ApiRange(0, 13),
+    ApiKey.OFFSET_COMMIT: ApiRange(2, 10),
+    ApiKey.OFFSET_FETCH: ApiRange(1, 10),
+    ApiKey.FIND_COORDINATOR: ApiRange(0, 6),
+    ApiKey.JOIN_GROUP: ApiRange(0, 9),
+    ApiKey.HEARTBEAT: ApiRange(0, 4),
+    ApiKey.LEAVE_GROUP: ApiRange(0, 5),
+    ApiKey.SYNC_GROUP: ApiRange(0, 5),
+    ApiKey.DESCRIBE_GROUPS: ApiRange(0, 6),
+    ApiKey.LIST_GROUPS: ApiRange(0, 5),
+    ApiKey.API_VERSIONS: ApiRange(0, 4),
+    ApiKey.CREATE_TOPICS: ApiRange(2, 7),
+    ApiKey.DELETE_TOPICS: ApiRange(1, 6),
+    # 6 is known to the schema but unstable in 4.3 (KIP-939).
+    ApiKey.INIT_PRODUCER_ID: ApiRange(0, 5),
+    ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
+}
+
+FLEXIBLE_FROM: dict[int, int] = {key: module.flexible_from for key, module in MODULES.items()}
+
+
+def flexible_from(api_key: int) -> int:
+    """The first version with compact lengths and tagged fields; KeyError for an unknown API."""
+    return FLEXIBLE_FROM[api_key]
