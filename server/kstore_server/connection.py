@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from kstore._native.frames import FrameReader
 from kstore.broker.api import CloseConnection, Reply
 from kstore.broker.context import Connection
-from kstore.errors import DecodeError
 from kstore.runtime import Later
+from kstore.wire.codec import DecodeError
 
 from kstore_server.output import Output
 

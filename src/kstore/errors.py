@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["CorruptLogError", "DecodeError", "ErrorCode", "KafkaError", "StoreError"]
+__all__ = ["CorruptLogError", "ErrorCode", "KafkaError", "StoreError"]
 
 
 class ErrorCode(IntEnum):
@@ -164,13 +164,6 @@ class KafkaError(Exception):
         super().__init__(message or code.name)
         self.code = code
         self.message = message or code.name
-
-
-class DecodeError(ValueError):
-    """Bytes from outside that are not the message they should be.
-
-    The one exception of every decoder of the protocol; it ends the connection that sent them.
-    """
 
 
 class StoreError(Exception):

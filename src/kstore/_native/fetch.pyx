@@ -24,7 +24,7 @@ from kstore._native.output cimport (
     Output, out_count, out_free, out_int16, out_int32, out_int64, out_room, out_taken, out_topic,
 )
 
-from kstore.errors import DecodeError
+from kstore._native.codec import DecodeError
 
 
 cdef class FetchShape:
@@ -85,9 +85,11 @@ def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:
-        raise DecodeError("a malformed Fetch request")
+        raise DecodeError("a malformed Fetch request", cursor.position)
     if cursor.position != cursor.end:
-        raise DecodeError(f"{cursor.end - cursor.position} bytes behind a Fetch request")
+        raise DecodeError(
+            f"{cursor.end - cursor.position} bytes behind a Fetch request", cursor.position
+        )
     return request
 
 

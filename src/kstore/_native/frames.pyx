@@ -17,7 +17,7 @@ from libc.string cimport memcpy
 
 from kstore._native.cursor cimport Cursor, read_int16, read_int32, read_string, skip_tags
 
-from kstore.errors import DecodeError
+from kstore._native.codec import DecodeError
 
 
 cdef class FrameReader:
@@ -75,7 +75,7 @@ cdef class FrameReader:
         size = read_int32(&cursor)
         if size < 0 or size > self.max_size:
             raise DecodeError(
-                f"a request of {size} bytes; socket.request.max.bytes is {self.max_size}"
+                f"a request of {size} bytes; socket.request.max.bytes is {self.max_size}", 0
             )
         return size
 
@@ -122,7 +122,7 @@ def parse_prefix(frame):
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:
-        raise DecodeError("a request shorter than its header")
+        raise DecodeError("a request shorter than its header", cursor.position)
     return key, version, correlation_id
 
 
@@ -139,5 +139,5 @@ def parse_client_id(frame, bint flexible):
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:
-        raise DecodeError("a malformed request header")
+        raise DecodeError("a malformed request header", cursor.position)
     return client_id, cursor.position

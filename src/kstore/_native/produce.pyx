@@ -29,7 +29,7 @@ from kstore._native.output cimport (
 )
 from kstore._native.big_endian cimport store32
 
-from kstore.errors import DecodeError
+from kstore._native.codec import DecodeError
 
 
 cdef class ProduceData:
@@ -63,9 +63,11 @@ def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:
-        raise DecodeError("a malformed Produce request")
+        raise DecodeError("a malformed Produce request", cursor.position)
     if cursor.position != cursor.end:
-        raise DecodeError(f"{cursor.end - cursor.position} bytes behind a Produce request")
+        raise DecodeError(
+            f"{cursor.end - cursor.position} bytes behind a Produce request", cursor.position
+        )
     return request
 
 

@@ -17,7 +17,7 @@ from kstore.broker.context import Connection, RequestContext
 from kstore.runtime import Later
 from kstore.wire import headers
 from kstore.wire.codec import decode_request, encode_response
-from kstore.wire.schema import Struct
+from kstore.wire.schema import Response, Struct
 from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
 
 __all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
@@ -112,9 +112,9 @@ class Dispatcher:
         version = 0 if request is None else context.api_version
         response = api.handle(request, context)
 
-        def encode(message: Struct) -> Reply:
+        def encode(message: Response) -> Reply:
             body = encode_response(message, version)
-            return [headers.frame(api.key, version, context.correlation_id, body)]
+            return [headers.response_frame(api.key, version, context.correlation_id, body)]
 
         if isinstance(response, Later):
             return Answer(response.map(encode), api.overlaps)

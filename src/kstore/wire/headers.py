@@ -23,6 +23,7 @@ __all__ = [
     "decode_request_header",
     "decode_response_header",
     "encode_request_header",
+    "response_frame",
     "response_header",
 ]
 
@@ -77,3 +78,9 @@ def decode_response_header(
 ) -> tuple[int, int]:
     """The correlation id, and the position where the response's body starts; DecodeError."""
     return codec.decode_response_header(data, position, _is_flexible_response(api_key, version))
+
+
+def response_frame(api_key: int, version: int, correlation_id: int, body: bytes) -> bytes:
+    """A whole response as it travels: its size, its header and its body."""
+    header = response_header(api_key, version, correlation_id)
+    return _CORRELATION_ID.pack(len(header) + len(body)) + header + body

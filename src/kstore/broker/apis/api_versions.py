@@ -13,6 +13,7 @@ import re
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
+from kstore.broker.features import FEATURES
 from kstore.errors import ErrorCode
 from kstore.wire.messages.api_versions import (
     ApiVersion,
@@ -21,7 +22,7 @@ from kstore.wire.messages.api_versions import (
     FinalizedFeatureKey,
     SupportedFeatureKey,
 )
-from kstore.wire.versions import ADVERTISED, FEATURES, ApiKey
+from kstore.wire.versions import ADVERTISED, ApiKey
 
 __all__ = ["API"]
 

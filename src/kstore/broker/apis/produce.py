@@ -15,6 +15,8 @@ hints at another leader, as there is none.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from kstore._native.produce import ProduceData, encode_produce_reply, parse_produce
 from kstore.broker.api import CloseConnection, FrameApi, Reply
 from kstore.broker.context import RequestContext
@@ -139,14 +141,14 @@ def _reply_with_errors(
             ]
         _topic(response, topic).partition_responses.append(partition)
     body = encode_response(response, context.api_version)
-    return [headers.frame(ApiKey.PRODUCE, context.api_version, context.correlation_id, body)]
+    return [headers.response_frame(ApiKey.PRODUCE, context.api_version, context.correlation_id, body)]
 
 
 def _topic(response: ProduceResponse, topic: str | bytes) -> TopicProduceResponse:
     """The entry of `topic` at the end of the response, made if it isn't there."""
     entry = TopicProduceResponse()
     if isinstance(topic, bytes):
-        entry.topic_id = headers.uuid_of(topic)
+        entry.topic_id = UUID(bytes=topic)
     else:
         entry.name = topic
     if response.responses:

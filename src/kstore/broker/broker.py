@@ -1,0 +1,210 @@
+"""The broker's rooms, wired together, and the order in which they start and stop.
+
+`Broker` holds what handlers need and the few actions that touch several rooms: making and removing
+topics (tree, then directories, then partitions). Thread: the loop; what works on files runs in
+workers, one job after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
+from kstore.broker.directories import Directories
+from kstore.broker.fetch_sessions import FetchSessions
+from kstore.broker.partition import Partition
+from kstore.broker.partitions import Partitions
+from kstore.configs import Settings, group_config, log_config, topic_defaults
+from kstore.errors import KafkaError
+from kstore.groups.coordinator import GroupCoordinator
+from kstore.log.store import Store
+from kstore.metadata.image import MetadataImage, TopicImage
+from kstore.metadata.producer_ids import ProducerIds
+from kstore.metadata.topics import NewTopic, TopicResult, Topics
+from kstore.runtime import Later, Runtime
+
+__all__ = ["Broker"]
+
+log = logging.getLogger("kstore.broker")
+
+
+class Broker:
+    """One node: its partitions, its coordinator, and the cluster's metadata as it knows them."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        runtime: Runtime,
+        store: Store,
+        topics: Topics,
+        producer_ids: ProducerIds,
+    ) -> None:
+        self.settings = settings
+        self.runtime = runtime
+        self.store = store
+        self.topics = topics
+        self.producer_ids = producer_ids
+        self.node_id = store.node_id
+        self.partitions = Partitions()
+        self.fetch_sessions = FetchSessions(
+            runtime, settings["max.incremental.fetch.session.cache.slots"]
+        )
+        self.fetch_max_bytes: int = settings["fetch.max.bytes"]
+        self.auto_create_topics: bool = settings["auto.create.topics.enable"]
+        self.delete_topic_enable: bool = settings["delete.topic.enable"]
+        self._directories = Directories(runtime, store)
+        self._group_log = GroupLog(runtime, self.partitions)
+        self.groups = GroupCoordinator(runtime, self._group_log, group_config(settings))
+
+    @property
+    def image(self) -> MetadataImage:
+        """The metadata as of now; a value that never changes."""
+        return self.topics.image
+
+    def start(self) -> Later[None]:
+        """Takes over every partition of the image; done when clients may be served."""
+        wanted = list(self.image.topics.values())
+        known = {(topic.name, partition.index) for topic in wanted for partition in topic.partitions}
+        for name, index in self.store.list():
+            if (name, index) not in known:
+                log.warning("stray partition left alone directory=%s-%d", name, index)
+        return self._take_over(wanted).map(lambda _: None)
+
+    def stop(self) -> None:
+        """Lets the coordinator go; the store is closed by who opened it."""
+        self.groups.close()
+        self._directories.close()
+
+    # Topics
+
+    def automatic_topic(self, name: str) -> NewTopic:
+        """What a topic becomes that is made because somebody asked for it."""
+        if name == OFFSETS_TOPIC:
+            return NewTopic(
+                name=name,
+                partition_count=self.settings["offsets.topic.num.partitions"],
+                replication_factor=1,
+                assignments=None,
+                configs={
+                    "cleanup.policy": "compact",
+                    "compression.type": "producer",
+                    "segment.bytes": str(self.settings["offsets.topic.segment.bytes"]),
+                },
+            )
+        defaults = topic_defaults(self.settings)
+        return NewTopic(
+            name=name,
+            partition_count=defaults.num_partitions,
+            replication_factor=1,
+            assignments=None,
+            configs={},
+        )
+
+    def create_topics(self, wanted: list[NewTopic]) -> Later[dict[str, KafkaError]]:
+        """Makes topics; done when they can be written to, with the errors of those that can't."""
+        return self.make_topics(wanted).map(
+            lambda results: {
+                result.name: result.error for result in results if result.error is not None
+            }
+        )
+
+    def make_topics(
+        self, wanted: list[NewTopic], *, validate_only: bool = False
+    ) -> Later[list[TopicResult]]:
+        """Makes topics in the tree and then their partitions on disk."""
+        made: Later[list[TopicResult]] = Later()
+
+        def in_tree(created: Later[list[TopicResult]]) -> None:
+            if created.error is not None:
+                made.fail(created.error)
+                return
+            results = created.result()
+            new = [result.topic for result in results if result.error is None and result.topic]
+            if validate_only or not new:
+                made.complete(results)
+                return
+            self._take_over(new).map(lambda _: results).then(lambda done: _pass(done, made))
+
+        self.topics.create(wanted, validate_only=validate_only).then(in_tree)
+        return made
+
+    def remove_topics(self, keys: Sequence[str | UUID]) -> Later[list[TopicResult]]:
+        """Removes topics from the tree and renames their directories."""
+        removed: Later[list[TopicResult]] = Later()
+
+        def in_tree(deleted: Later[list[TopicResult]]) -> None:
+            if deleted.error is not None:
+                removed.fail(deleted.error)
+                return
+            results = deleted.result()
+            gone = [result.topic for result in results if result.error is None and result.topic]
+            for topic in gone:
+                for image in topic.partitions:
+                    self.partitions.remove(topic.name, image.index)
+                    if topic.name == OFFSETS_TOPIC:
+                        self.groups.unload(image.index)
+            self._directories.remove(gone).map(lambda _: results).then(
+                lambda done: _pass(done, removed)
+            )
+
+        self.topics.delete(keys).then(in_tree)
+        return removed
+
+    def ensure_internal_topic(self, name: str) -> Later[None]:
+        """Makes an internal topic unless it is there; fails with its KafkaError."""
+        if name in self.image.topics:
+            return Later.of(None)
+
+        def check(errors: dict[str, KafkaError]) -> None:
+            if errors and name not in self.image.topics:
+                raise errors[name]
+
+        return self.create_topics([self.automatic_topic(name)]).map(check)
+
+    def _take_over(self, topics: list[TopicImage]) -> Later[None]:
+        """Opens or makes the logs of topics, then leads their partitions."""
+
+        def lead(_: None) -> None:
+            for topic in topics:
+                if self.image.topic_ids.get(topic.topic_id) is not None:
+                    self._lead(topic)
+
+        configs = {topic.name: log_config(self.settings, topic.configs) for topic in topics}
+        return self._directories.make(topics, configs).map(lead)
+
+    def _lead(self, topic: TopicImage) -> None:
+        for image in topic.partitions:
+            opened = self.store.logs.get((topic.name, image.index))
+            if opened is None or self.partitions.get(topic.name, image.index) is not None:
+                continue
+            opened.assign_leader_epoch(image.leader_epoch)
+            partition = Partition(opened, image.leader_epoch)
+            self.partitions.add(partition)
+            if topic.name == OFFSETS_TOPIC:
+                self._load_groups(partition)
+
+    def _load_groups(self, partition: Partition) -> None:
+        """Replays a partition of the offsets topic into the coordinator."""
+
+        def loaded(done: Later[list[tuple[bytes | None, bytes | None]]]) -> None:
+            if done.error is not None:
+                log.error(
+                    "groups not loaded partition=%s-%d",
+                    partition.topic,
+                    partition.index,
+                    exc_info=done.error,
+                )
+                return
+            self.groups.load(partition.index, done.result())
+
+        self._group_log.read_all(partition).then(loaded)
+
+
+def _pass(done: Later[list[TopicResult]], to: Later[list[TopicResult]]) -> None:
+    if done.error is not None:
+        to.fail(done.error)
+    else:
+        to.complete(done.result())
