@@ -123,7 +123,7 @@ class Reader:
 class Writer:
     """Writes fields one after the other; `done` gives the bytes.
 
-    A value that does not fit its field raises `struct.error` or `ValueError`.
+    A string that Kafka could not read again raises `ValueError`.
     """
 
     __slots__ = ("_parts",)
@@ -149,7 +149,7 @@ class Writer:
         self._parts.append(bytes(encoded))
 
     def string(self, value: str) -> None:
-        encoded = value.encode()
+        encoded = _encoded(value)
         self._parts.append(_INT16.pack(len(encoded)))
         self._parts.append(encoded)
 
@@ -160,9 +160,7 @@ class Writer:
             self.string(value)
 
     def compact_string(self, value: str) -> None:
-        encoded = value.encode()
-        if len(encoded) > _MAX_STRING_SIZE:
-            raise ValueError(f"a string of {len(encoded)} bytes is too long to be stored")
+        encoded = _encoded(value)
         self.varint(len(encoded) + 1)
         self._parts.append(encoded)
 
@@ -180,3 +178,10 @@ class Writer:
 
     def done(self) -> bytes:
         return b"".join(self._parts)
+
+
+def _encoded(value: str) -> bytes:
+    encoded = value.encode()
+    if len(encoded) > _MAX_STRING_SIZE:
+        raise ValueError(f"a string of {len(encoded)} bytes is too long to be stored")
+    return encoded
