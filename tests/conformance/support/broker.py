@@ -23,11 +23,11 @@ POLL_S = 0.005
 
 
 def kstore_command() -> list[str]:
-    """The installed `kstore` beside this interpreter; without one, the same entry point."""
+    """The installed `kstore` beside this interpreter; without one, the same by its module."""
     installed = shutil.which("kstore", path=str(Path(sys.executable).parent))
     if installed:
         return [installed]
-    return [sys.executable, "-c", "from kstore.cli.main import main; raise SystemExit(main())"]
+    return [sys.executable, "-m", "kstore.cli"]
 
 
 class BrokerProcess:

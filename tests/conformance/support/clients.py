@@ -19,6 +19,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.conformance.support.workload import Sent
 
 DEADLINE_S = 90
+LEADERLESS = (
+    confluent_kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
+    confluent_kafka.KafkaError.LEADER_NOT_AVAILABLE,
+)
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 Write = Callable[[str, str, list[Sent], str], None]
@@ -43,19 +47,24 @@ def create_topic(bootstrap_servers: str, topic: str, partition_count: int, **con
 
 
 def end_offsets(bootstrap_servers: str, topic: str, partition_count: int) -> dict[int, int]:
-    """The end of each partition, as ListOffsets tells it."""
+    """The end of each partition, as ListOffsets tells it; waits for a leader that is on its way."""
     consumer = confluent_kafka.Consumer(
         {"bootstrap.servers": bootstrap_servers, "group.id": "none"}
     )
+    deadline = time.monotonic() + DEADLINE_S
+    ends: dict[int, int] = {}
     try:
-        return {
-            partition: consumer.get_watermark_offsets(
-                confluent_kafka.TopicPartition(topic, partition), timeout=30
-            )[1]
-            for partition in range(partition_count)
-        }
+        while len(ends) < partition_count:
+            part = confluent_kafka.TopicPartition(topic, len(ends))
+            try:
+                ends[part.partition] = consumer.get_watermark_offsets(part, timeout=30)[1]
+            except confluent_kafka.KafkaException as failure:
+                if failure.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
     finally:
         consumer.close()
+    return ends
 
 
 def write_confluent(bootstrap_servers: str, topic: str, records: list[Sent], codec: str) -> None:

@@ -1,0 +1,1 @@
+"""Kills, full disks, torn writes: what the store must survive."""
