@@ -67,6 +67,9 @@ cdef class BatchHeader:
     cdef Header header
     cdef readonly Py_ssize_t position
     cdef readonly Py_ssize_t size
+    # The attributes or the max timestamp are to be other than those of the bytes the header was
+    # read from: whoever copies the batch writes them, and a new CRC.
+    cdef bint rewritten
 
 
 cdef BatchHeader make_header(const Header *header, Py_ssize_t position)

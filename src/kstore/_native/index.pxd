@@ -1,0 +1,32 @@
+"""Index entries that are not in a file yet, and the cadence at which they arise."""
+
+from libc.stdint cimport int32_t, int64_t
+
+from kstore._native.batch cimport Header
+
+cdef enum:
+    OFFSET_ENTRY_SIZE = 8     # int32 relative offset, int32 position
+    TIME_ENTRY_SIZE = 12      # int64 timestamp, int32 relative offset
+
+
+cdef class IndexTail:
+    cdef unsigned char *entries
+    cdef Py_ssize_t capacity
+    cdef readonly Py_ssize_t count
+    cdef readonly Py_ssize_t entry_size
+
+    cdef unsigned char *grow(self) except NULL
+
+
+cdef class SegmentIndexer:
+    cdef readonly int64_t base_offset
+    cdef readonly IndexTail offsets
+    cdef readonly IndexTail times
+    cdef public Py_ssize_t interval_bytes
+    cdef public Py_ssize_t bytes_since_entry
+    cdef public int64_t max_timestamp
+    cdef public int64_t max_timestamp_offset
+    cdef public int64_t last_time_entry
+
+    cdef int note(self, const Header *header, Py_ssize_t position) except -1
+    cdef int add_time_entry(self) except -1

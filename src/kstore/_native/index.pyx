@@ -1,0 +1,189 @@
+"""Index entries: how they arise while a segment grows, and how they are found again.
+
+The newest entries of a segment stand in memory (an `IndexTail`) until there is a page of them, so
+an append needs no system call for its index; `log/index.py` moves full pages to the file. The rules
+of section "Index rules" in docs/formats are Kafka's (LogSegment, OffsetIndex, TimeIndex).
+
+A tail belongs to the thread of its log. The searches look at any buffer of entries.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdlib cimport free, realloc
+
+from kstore._native.batch cimport LOG_OVERHEAD
+from kstore._native.big_endian cimport load32, load64, store32, store64
+
+__all__ = [
+    "IndexTail",
+    "SegmentIndexer",
+    "find_offset",
+    "find_time",
+    "find_time_offset",
+]
+
+cdef enum:
+    FIRST_CAPACITY = 8
+
+
+cdef class IndexTail:
+    """Entries of `entry_size` bytes each, in file format."""
+
+    def __cinit__(self, Py_ssize_t entry_size):
+        if entry_size != OFFSET_ENTRY_SIZE and entry_size != TIME_ENTRY_SIZE:
+            raise ValueError(f"no index has entries of {entry_size} bytes")
+        self.entry_size = entry_size
+
+    def __dealloc__(self):
+        free(self.entries)
+
+    cdef unsigned char *grow(self) except NULL:
+        """Room for one more entry: where it is to be written; it counts from now on."""
+        cdef Py_ssize_t capacity
+        cdef void *entries
+        if self.count == self.capacity:
+            capacity = self.capacity * 2 if self.capacity else FIRST_CAPACITY
+            entries = realloc(self.entries, <size_t> (capacity * self.entry_size))
+            if entries == NULL:
+                raise MemoryError
+            self.entries = <unsigned char *> entries
+            self.capacity = capacity
+        self.count += 1
+        return self.entries + (self.count - 1) * self.entry_size
+
+    def add_offset(self, int32_t relative_offset, int32_t position):
+        """Adds an entry of an offset index."""
+        if self.entry_size != OFFSET_ENTRY_SIZE:
+            raise TypeError("these are entries of a time index")
+        cdef unsigned char *entry = self.grow()
+        store32(entry, relative_offset)
+        store32(entry + 4, position)
+
+    def add_time(self, int64_t timestamp_ms, int32_t relative_offset):
+        """Adds an entry of a time index."""
+        if self.entry_size != TIME_ENTRY_SIZE:
+            raise TypeError("these are entries of an offset index")
+        cdef unsigned char *entry = self.grow()
+        store64(entry, timestamp_ms)
+        store32(entry + 8, relative_offset)
+
+    def to_bytes(self):
+        """All entries, as they are to stand in the file."""
+        return PyBytes_FromStringAndSize(
+            <const char *> self.entries, self.count * self.entry_size
+        )
+
+    def keep(self, Py_ssize_t count):
+        """Drops all but the first `count` entries."""
+        if 0 <= count < self.count:
+            self.count = count
+
+    def clear(self):
+        """Drops all entries and the memory they stood in."""
+        free(self.entries)
+        self.entries = NULL
+        self.count = self.capacity = 0
+
+
+cdef class SegmentIndexer:
+    """Adds index entries as batches go by, at Kafka's cadence.
+
+    `max_timestamp` is the largest so far (-1: none), `max_timestamp_offset` the last offset of the
+    batch that holds it, `last_time_entry` the timestamp of the newest entry, in memory or file.
+    """
+
+    def __cinit__(self, int64_t base_offset, Py_ssize_t interval_bytes):
+        self.base_offset = base_offset
+        self.interval_bytes = interval_bytes
+        self.offsets = IndexTail(OFFSET_ENTRY_SIZE)
+        self.times = IndexTail(TIME_ENTRY_SIZE)
+        self.max_timestamp = -1
+        self.max_timestamp_offset = base_offset
+        self.last_time_entry = -1
+
+    cdef int note(self, const Header *header, Py_ssize_t position) except -1:
+        """A batch with this header stands at `position` of the segment."""
+        cdef unsigned char *entry
+        cdef int64_t last_offset = header.base_offset + header.last_offset_delta
+        if header.max_timestamp > self.max_timestamp:
+            self.max_timestamp = header.max_timestamp
+            self.max_timestamp_offset = last_offset
+        if self.bytes_since_entry > self.interval_bytes:
+            entry = self.offsets.grow()
+            store32(entry, <int32_t> (last_offset - self.base_offset))
+            store32(entry + 4, <int32_t> position)
+            self.add_time_entry()
+            self.bytes_since_entry = 0
+        self.bytes_since_entry += LOG_OVERHEAD + header.batch_length
+        return 0
+
+    cdef int add_time_entry(self) except -1:
+        cdef unsigned char *entry
+        if self.max_timestamp > self.last_time_entry:
+            entry = self.times.grow()
+            store64(entry, self.max_timestamp)
+            store32(entry + 8, <int32_t> (self.max_timestamp_offset - self.base_offset))
+            self.last_time_entry = self.max_timestamp
+        return 0
+
+    def finish(self):
+        """Adds the last time entry, as a segment gets when it is rolled or closed."""
+        self.add_time_entry()
+
+
+cdef Py_ssize_t last_at_most(
+    const unsigned char *entries,
+    Py_ssize_t count,
+    Py_ssize_t entry_size,
+    Py_ssize_t key_at,
+    bint wide,
+    int64_t target,
+) noexcept nogil:
+    """The last entry whose key is at most `target`, -1 if there is none; keys never go down."""
+    cdef Py_ssize_t low = 0, high = count, middle
+    cdef const unsigned char *key
+    while low < high:
+        middle = (low + high) // 2
+        key = entries + middle * entry_size + key_at
+        if (load64(key) if wide else load32(key)) <= target:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
+
+
+cdef Py_ssize_t search(
+    object data, Py_ssize_t entry_size, Py_ssize_t key_at, bint wide, int64_t target
+) except -2:
+    cdef Py_buffer buffer
+    cdef IndexTail tail
+    if isinstance(data, IndexTail):
+        tail = <IndexTail> data
+        return last_at_most(tail.entries, tail.count, entry_size, key_at, wide, target)
+    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+    try:
+        return last_at_most(
+            <const unsigned char *> buffer.buf,
+            buffer.len // entry_size,
+            entry_size,
+            key_at,
+            wide,
+            target,
+        )
+    finally:
+        PyBuffer_Release(&buffer)
+
+
+def find_offset(entries, int64_t relative_offset):
+    """The slot of the last entry of an offset index at or below `relative_offset`, else -1."""
+    return search(entries, OFFSET_ENTRY_SIZE, 0, False, relative_offset)
+
+
+def find_time(entries, int64_t timestamp_ms):
+    """The slot of the last entry of a time index at or below `timestamp_ms`, else -1."""
+    return search(entries, TIME_ENTRY_SIZE, 0, True, timestamp_ms)
+
+
+def find_time_offset(entries, int64_t relative_offset):
+    """The slot of the last entry of a time index whose offset is at most that one, else -1."""
+    return search(entries, TIME_ENTRY_SIZE, 8, False, relative_offset)

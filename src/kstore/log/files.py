@@ -1,0 +1,168 @@
+"""The one door to the file system for the log.
+
+Nothing else in `kstore.log` opens, maps, preallocates, writes, syncs, renames or deletes a file.
+A `Files` is passed into `Store` and `Log`, so that tests put a faulty one in its place: a full
+disk, a failed sync, everything lost that was not synced. It has no state, and every method may be
+called on any thread. Errors are the OSErrors of the system, untouched.
+
+Writing through a map is safe only where the disk has really given the blocks: `preallocate` asks
+for them, and meets a full disk as an OSError instead of a SIGBUS.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["TEMPORARY_ERRNOS", "Files"]
+
+# After these errors nothing is broken: the same call may succeed once there is room again.
+TEMPORARY_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+)
+
+
+class Files:
+    """The real file system."""
+
+    def open(self, path: Path, *, create: bool = False) -> int:
+        """A descriptor for reading and writing; with `create` the file may be new."""
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        return os.open(path, flags, 0o644)
+
+    def open_to_read(self, path: Path) -> int:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    @contextmanager
+    def opened(self, path: Path, *, create: bool = False) -> Iterator[int]:
+        """A descriptor for the length of a `with` block."""
+        descriptor = self.open(path, create=create)
+        try:
+            yield descriptor
+        finally:
+            self.close(descriptor)
+
+    def size(self, descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    def modified_ms(self, path: Path) -> int:
+        return os.stat(path).st_mtime_ns // 1_000_000
+
+    def read(self, descriptor: int, size: int, position: int) -> bytes:
+        """Up to `size` bytes at `position`; fewer only at the end of the file."""
+        data = os.pread(descriptor, size, position)
+        if len(data) == size or not data:
+            return data
+        parts = [data]
+        missing = size - len(data)
+        while missing and (data := os.pread(descriptor, missing, position + size - missing)):
+            parts.append(data)
+            missing -= len(data)
+        return b"".join(parts)
+
+    def write(self, descriptor: int, data: bytes | memoryview, position: int) -> None:
+        """Writes all of `data` at `position`."""
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(descriptor, rest, position)
+            rest = rest[written:]
+            position += written
+
+    def preallocate(self, descriptor: int, position: int, size: int) -> None:
+        """Makes the file at least `position + size` bytes long, with blocks behind them."""
+        os.posix_fallocate(descriptor, position, size)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        os.ftruncate(descriptor, size)
+
+    def map(self, descriptor: int, size: int) -> mmap.mmap:
+        """The first `size` bytes, shared and writable; unmapped when the last view is gone."""
+        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def sync(self, descriptor: int) -> None:
+        """Returns when the file's bytes, mapped writes included, and its size are on the disk."""
+        os.fdatasync(descriptor)
+
+    def sync_directory(self, directory: Path) -> None:
+        """Makes names that were created, renamed or deleted in `directory` last."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.rename(old, new)
+
+    def delete(self, path: Path, *, missing_ok: bool = False) -> None:
+        path.unlink(missing_ok=missing_ok)
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def scan(self, directory: Path) -> list[tuple[str, int]]:
+        """Names and sizes of the plain files of `directory`, sorted by name."""
+        with os.scandir(directory) as entries:
+            return sorted(
+                (entry.name, entry.stat().st_size)
+                for entry in entries
+                if entry.is_file(follow_symlinks=False)
+            )
+
+    def directories(self, directory: Path) -> list[str]:
+        """Names of the directories in `directory`, sorted."""
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+
+    def make_directory(self, directory: Path, *, parents: bool = False) -> None:
+        directory.mkdir(parents=parents, exist_ok=parents)
+
+    def remove_directory(self, directory: Path) -> None:
+        directory.rmdir()
+
+    def read_file(self, path: Path) -> bytes | None:
+        """The whole of a small file, None if there is none."""
+        try:
+            descriptor = self.open_to_read(path)
+        except FileNotFoundError:
+            return None
+        try:
+            return self.read(descriptor, self.size(descriptor), 0)
+        finally:
+            self.close(descriptor)
+
+    def replace_file(self, path: Path, data: bytes, *, durable: bool = True) -> None:
+        """Writes a small file so that a crash leaves the old one or the new one.
+
+        With `durable` the new one is on the disk on return; without, a power cut may still undo it.
+        """
+        temporary = path.with_name(path.name + ".tmp")
+        with self.opened(temporary, create=True) as descriptor:
+            self.truncate(descriptor, 0)
+            self.write(descriptor, data, 0)
+            if durable:
+                self.sync(descriptor)
+        self.rename(temporary, path)
+        if durable:
+            self.sync_directory(path.parent)
+
+    def lock(self, path: Path) -> int | None:
+        """Locks `path` for this process, None if another holds it; closing unlocks."""
+        descriptor = self.open(path, create=True)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close(descriptor)
+            return None
+        except OSError:
+            self.close(descriptor)
+            raise
+        return descriptor

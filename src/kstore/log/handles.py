@@ -1,0 +1,82 @@
+"""Open files of segments: a few are kept, the rest are opened when they are needed.
+
+The hard limit of open files is far below the number of segments of a large store, so a segment
+holds no descriptor of its own. Whoever reads asks `Handles` for a `Handle` and may keep it: the
+descriptor closes when the last one who holds the handle lets it go. That is how a slice that is
+still being sent outlives the roll, the deletion or the closing of its log.
+
+Any thread may use both (logs are loaded several at a time, and synced in workers).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from kstore.log.files import Files
+
+__all__ = ["Handle", "Handles"]
+
+
+class Handle:
+    """One open file; closed with its last reference."""
+
+    __slots__ = ("_files", "descriptor")
+
+    def __init__(self, files: Files, path: Path) -> None:
+        self._files = files
+        self.descriptor = -1
+        self.descriptor = files.open(path)
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            self._files.close(self.descriptor)
+
+    def size(self) -> int:
+        return self._files.size(self.descriptor)
+
+    def read(self, size: int, position: int) -> bytes:
+        return self._files.read(self.descriptor, size, position)
+
+
+class Handles:
+    """The open files of one store, the longest unused one given up first.
+
+    Lookups go by path, so `forget` comes before a file is deleted or its directory renamed.
+    """
+
+    def __init__(self, files: Files, limit: int = 512) -> None:
+        self.files = files
+        self._limit = limit
+        self._open: OrderedDict[Path, Handle] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: Path) -> Handle:
+        """The handle of `path`, opened if need be. Raises OSError."""
+        with self._lock:
+            handle = self._open.get(path)
+            if handle is None:
+                handle = self._open[path] = Handle(self.files, path)
+                if len(self._open) > self._limit:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(path)
+        return handle
+
+    def forget(self, *paths: Path) -> None:
+        with self._lock:
+            for path in paths:
+                self._open.pop(path, None)
+
+    def forget_directory(self, directory: Path) -> None:
+        with self._lock:
+            for path in [path for path in self._open if path.parent == directory]:
+                del self._open[path]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._open.clear()
+
+    def __len__(self) -> int:
+        return len(self._open)

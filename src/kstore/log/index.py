@@ -1,0 +1,205 @@
+"""The two indexes of a segment: from an offset, or a timestamp, to a place in its file.
+
+An index is a run of entries in a file and, for the active segment, the newest of them in memory
+(`_native.index.IndexTail`). `spill` moves whole pages of them to the file, `finish` all; so an
+index file needs no map, no preallocation and no trimming, and after a crash it is simply short.
+Nobody trusts it then: recovery builds it again.
+
+A lookup in the file reads the last page first, where most lookups end, then goes by halves over
+the first entries of pages. Used by the thread of the log; sources: Kafka's AbstractIndex,
+OffsetIndex, TimeIndex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from kstore._native.index import IndexTail, find_offset, find_time, find_time_offset
+from kstore.errors import CorruptLogError
+from kstore.log.handles import Handle, Handles
+
+__all__ = ["OffsetIndex", "TimeEntry", "TimeIndex"]
+
+_PAGE_SIZE = 4096
+
+
+class TimeEntry(NamedTuple):
+    """The largest timestamp up to the batch that ends at `offset`."""
+
+    timestamp_ms: int
+    offset: int
+
+
+class _Index:
+    """What both have in common: entries in a file, entries in memory, and a search over both.
+
+    `file_count` is the number of entries in the file, -1 while nobody has looked.
+    """
+
+    __slots__ = ("_file_count", "_handles", "base_offset", "path", "tail")
+
+    entry_size = 0
+
+    def __init__(
+        self, handles: Handles, path: Path, base_offset: int, tail: IndexTail | None
+    ) -> None:
+        self.path = path
+        self.base_offset = base_offset
+        self.tail = tail
+        self._handles = handles
+        self._file_count = -1
+
+    @property
+    def file_count(self) -> int:
+        if self._file_count < 0:
+            size = self._handles.get(self.path).size()
+            self._file_count = size // self.entry_size
+            if size % self.entry_size:
+                raise CorruptLogError(
+                    str(self.path), size, f"the size is no multiple of {self.entry_size}"
+                )
+        return self._file_count
+
+    @property
+    def count(self) -> int:
+        return self.file_count + (self.tail.count if self.tail is not None else 0)
+
+    def read_entries(self, slot: int, count: int) -> bytes:
+        """`count` entries from `slot` on, which may stand in the file or in memory."""
+        in_file = max(0, min(count, self.file_count - slot))
+        data = b""
+        if in_file:
+            size = in_file * self.entry_size
+            data = self._handles.get(self.path).read(size, slot * self.entry_size)
+            if len(data) != size:
+                raise CorruptLogError(str(self.path), slot * self.entry_size, "the file is cut")
+        if in_file < count and self.tail is not None:
+            start = (slot + in_file - self.file_count) * self.entry_size
+            data += self.tail.to_bytes()[start : start + (count - in_file) * self.entry_size]
+        return data
+
+    def search(self, target: int, find: Callable[[bytes | IndexTail, int], int]) -> int:
+        """The last slot that `find` accepts for `target`, -1 if there is none."""
+        if self.tail is not None and self.tail.count:
+            slot = find(self.tail, target)
+            if slot >= 0:
+                return self.file_count + slot
+        if not self.file_count:
+            return -1
+        per_page = _PAGE_SIZE // self.entry_size
+        last_page = (self.file_count - 1) // per_page
+        low, high = 0, last_page
+        page = last_page
+        while True:
+            first = page * per_page
+            entries = self.read_entries(first, min(per_page, self.file_count - first))
+            slot = find(entries, target)
+            if slot >= 0 and (page == high or slot < per_page - 1):
+                return first + slot
+            if slot < 0:
+                high = page - 1
+            else:
+                low = page
+            if high < low:
+                return -1
+            page = (low + high + 1) // 2
+
+    def spill(self, *, least_size: int = _PAGE_SIZE) -> None:
+        """Moves the entries in memory to the file, once they fill `least_size` bytes."""
+        tail = self.tail
+        if tail is None or not tail.count or tail.count * self.entry_size < least_size:
+            return
+        handle = self._handles.get(self.path)
+        position = self.file_count * self.entry_size
+        self._handles.files.write(handle.descriptor, tail.to_bytes(), position)
+        self._file_count = self.file_count + tail.count
+        tail.clear()
+
+    def finish(self) -> None:
+        """Moves all entries to the file: the segment is rolled, synced or closed."""
+        self.spill(least_size=0)
+
+    def keep(self, count: int) -> None:
+        """Drops all but the first `count` entries."""
+        if self.tail is not None:
+            self.tail.keep(max(0, count - self.file_count))
+        if count < self.file_count:
+            handle = self._handles.get(self.path)
+            self._handles.files.truncate(handle.descriptor, count * self.entry_size)
+            self._file_count = count
+
+    def create(self) -> None:
+        """Makes the file, or empties it."""
+        files = self._handles.files
+        with files.opened(self.path, create=True) as descriptor:
+            files.truncate(descriptor, 0)
+        self._file_count = 0
+
+    def handle(self) -> Handle:
+        """The open file, for a sync."""
+        return self._handles.get(self.path)
+
+    def _keep_below(self, relative_offset: int, slot: int, at: int) -> None:
+        """Drops `slot` if it is exactly for that offset, and all behind it."""
+        if slot >= 0:
+            entry = self.read_entries(slot, 1)
+            if int.from_bytes(entry[at : at + 4], "big", signed=True) == relative_offset:
+                slot -= 1
+        self.keep(slot + 1)
+
+
+class OffsetIndex(_Index):
+    """Entries (relative offset: the last of a batch, position where that batch begins)."""
+
+    __slots__ = ()
+
+    entry_size = 8
+
+    def lookup(self, offset: int) -> int:
+        """A position at or before the batch that holds `offset`, and close to it."""
+        slot = self.search(offset - self.base_offset, find_offset)
+        return 0 if slot < 0 else int.from_bytes(self.read_entries(slot, 1)[4:], "big")
+
+    def last_offset(self) -> int:
+        """The offset of the last entry, the base offset if there is none."""
+        if not self.count:
+            return self.base_offset
+        entry = self.read_entries(self.count - 1, 1)
+        return self.base_offset + int.from_bytes(entry[:4], "big", signed=True)
+
+    def truncate_to(self, offset: int) -> None:
+        """Drops the entries at and above `offset`."""
+        relative = offset - self.base_offset
+        self._keep_below(relative, self.search(relative, find_offset), 0)
+
+
+class TimeIndex(_Index):
+    """Entries (timestamp in milliseconds, relative offset of the batch that holds it)."""
+
+    __slots__ = ()
+
+    entry_size = 12
+
+    def entry(self, slot: int) -> TimeEntry:
+        """The entry at `slot`; (-1, base offset) for -1, as Kafka answers for "none"."""
+        if slot < 0:
+            return TimeEntry(-1, self.base_offset)
+        data = self.read_entries(slot, 1)
+        return TimeEntry(
+            int.from_bytes(data[:8], "big", signed=True),
+            self.base_offset + int.from_bytes(data[8:], "big", signed=True),
+        )
+
+    def lookup(self, timestamp_ms: int) -> TimeEntry:
+        """The last entry whose timestamp is at most `timestamp_ms`."""
+        return self.entry(self.search(timestamp_ms, find_time))
+
+    def last(self) -> TimeEntry:
+        return self.entry(self.count - 1)
+
+    def truncate_to(self, offset: int) -> None:
+        """Drops the entries at and above `offset`."""
+        relative = offset - self.base_offset
+        self._keep_below(relative, self.search(relative, find_time_offset), 8)

@@ -1,0 +1,316 @@
+"""One segment of a log: a file of batches, its two indexes, and what is known about it.
+
+A sealed segment is read through its file; only the segment that is being written has a map, made
+at its first append. Offsets rise from batch to batch; the file of the segment being written is
+longer than what is written (`size`): preallocated, and zero there. Belongs to the thread of its
+log. Source: Kafka's LogSegment.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kstore._native.batch import BatchHeader
+from kstore._native.index import SegmentIndexer
+from kstore._native.segment import SegmentWriter, find_batch, find_newer, read_headers
+from kstore.configs import LogConfig
+from kstore.errors import CorruptLogError
+from kstore.log.files import TEMPORARY_ERRNOS
+from kstore.log.handles import Handle, Handles
+from kstore.log.index import OffsetIndex, TimeEntry, TimeIndex
+from kstore.log.names import INDEX, LOG, TIME_INDEX, TRANSACTION_INDEX, file_name
+from kstore.log.slices import Slice
+
+__all__ = ["Segment"]
+
+_SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index points close to it
+_PAGE_SIZE = 4096
+_SECOND_STEP = 64 << 10
+_MAX_STEP = 4 << 20
+_Find = Callable[[bytes | mmap.mmap, int, int, int], tuple[int, int]]
+
+
+class Segment:
+    """The batches from `base_offset` on, up to the next segment's."""
+
+    __slots__ = (
+        "_handles",
+        "_map",
+        "_max_time",
+        "_readable",
+        "_size",
+        "base_offset",
+        "created_ms",
+        "directory",
+        "offsets",
+        "path",
+        "times",
+        "writer",
+    )
+
+    def __init__(
+        self, handles: Handles, directory: Path, base_offset: int, *, size: int, created_ms: int
+    ) -> None:
+        self.base_offset = base_offset
+        self.created_ms = created_ms
+        self.writer: SegmentWriter | None = None
+        self._handles = handles
+        self._size = size
+        self._map: mmap.mmap | None = None
+        self._readable: memoryview | None = None
+        self._max_time: TimeEntry | None = None
+        self.directory = directory
+        self.path = directory / file_name(base_offset, LOG)
+        self.offsets = OffsetIndex(
+            handles, directory / file_name(base_offset, INDEX), base_offset, None
+        )
+        self.times = TimeIndex(
+            handles, directory / file_name(base_offset, TIME_INDEX), base_offset, None
+        )
+
+    @classmethod
+    def create(
+        cls, handles: Handles, directory: Path, base_offset: int, created_ms: int
+    ) -> Segment:
+        """An empty segment and its files. What stands under their names is a failed attempt's."""
+        segment = cls(handles, directory, base_offset, size=0, created_ms=created_ms)
+        handles.forget(*segment.paths())
+        with handles.files.opened(segment.path, create=True) as descriptor:
+            handles.files.truncate(descriptor, 0)
+        segment.offsets.create()
+        segment.times.create()
+        return segment
+
+    def __repr__(self) -> str:
+        return f"Segment({self.path}, size {self.size})"
+
+    @property
+    def size(self) -> int:
+        """Bytes of batches; the file may be longer."""
+        return self._size if self.writer is None else self.writer.size
+
+    def paths(self) -> list[Path]:
+        """The files that belong to the segment, whether they are there or not."""
+        transactions = self.directory / file_name(self.base_offset, TRANSACTION_INDEX)
+        return [self.path, self.offsets.path, self.times.path, transactions]
+
+    def moved(self, directory: Path) -> None:
+        """The directory has a new name."""
+        self.directory = directory
+        self.path = directory / self.path.name
+        self.offsets.path = directory / self.offsets.path.name
+        self.times.path = directory / self.times.path.name
+
+    # Reading
+
+    def find(self, offset: int) -> tuple[int, int] | None:
+        """(position, size) of the batch that holds `offset`, or of the first one after it."""
+        return self._search(find_batch, offset, self.offsets.lookup(offset))
+
+    def find_newer(self, timestamp_ms: int, position: int) -> tuple[int, int] | None:
+        """As `find`, for the first batch from `position` on whose max timestamp is not below."""
+        return self._search(find_newer, timestamp_ms, position)
+
+    def _search(self, find: _Find, target: int, position: int) -> tuple[int, int] | None:
+        end = self.size
+        while position < end:
+            if self._map is not None:
+                start, (at, size) = 0, find(self._map, position, end, target)
+            else:
+                start = position
+                data = self.read(position, min(_SCAN_SIZE, end - position))
+                at, size = find(data, 0, len(data), target)
+            if size > 0:
+                return start + at, size
+            if size < 0 or start + at == position:
+                raise CorruptLogError(str(self.path), start + at, "no batch begins here")
+            position = start + at
+        return None
+
+    def read(self, position: int, size: int) -> bytes:
+        """Bytes of the file. Raises OSError, CorruptLogError if they are not all there."""
+        data = self._handles.get(self.path).read(size, position)
+        if len(data) != size:
+            raise CorruptLogError(str(self.path), position, "the file is cut")
+        return data
+
+    def slice(self, position: int, size: int) -> Slice:
+        if self._readable is not None:
+            view = self._readable[position : position + size]
+            return Slice(self._handles, self.path, position, size, view=view)
+        handle = self._handles.get(self.path)
+        return Slice(self._handles, self.path, position, size, handle=handle)
+
+    def headers(self, position: int = 0) -> Iterator[BatchHeader]:
+        """The headers of the batches from `position`, a batch's begin, to the end."""
+        while position < self.size:
+            data = self.read(position, min(_SCAN_SIZE, self.size - position))
+            headers = read_headers(data, position)
+            if not headers:
+                raise CorruptLogError(str(self.path), position, "no batch begins here")
+            yield from headers
+            position = headers[-1].position + headers[-1].size
+
+    def next_offset(self) -> int:
+        """The offset after the segment's last batch, found by a walk from the last index entry."""
+        next_offset = self.base_offset
+        for header in self.headers(self.offsets.lookup(self.offsets.last_offset())):
+            next_offset = header.last_offset + 1
+        return next_offset
+
+    def max_time(self) -> TimeEntry:
+        """The largest timestamp and the last offset of its batch; (-1, base offset) if none."""
+        if self.writer is not None:
+            indexer = self.writer.indexer
+            return TimeEntry(indexer.max_timestamp, indexer.max_timestamp_offset)
+        if self._max_time is None:
+            self._max_time = self.times.last()
+        return self._max_time
+
+    def largest_timestamp(self) -> int:
+        """What decides about age: the largest timestamp, or the file's if no batch has one."""
+        timestamp = self.max_time().timestamp_ms
+        return timestamp if timestamp >= 0 else self._handles.files.modified_ms(self.path)
+
+    # Writing
+
+    def activate(self, config: LogConfig, roll_ms: int) -> SegmentWriter:
+        """The writer, made at the first call. Raises OSError."""
+        if self.writer is None:
+            indexer = SegmentIndexer(self.base_offset, config.index_interval_bytes)
+            indexer.max_timestamp, indexer.max_timestamp_offset = self.max_time()
+            indexer.last_time_entry = self.times.last().timestamp_ms
+            writer = SegmentWriter(indexer, self._size)
+            writer.created_ms = self.created_ms
+            if self._size:
+                writer.first_timestamp = next(self.headers()).max_timestamp
+            self.offsets.tail, self.times.tail = indexer.offsets, indexer.times
+            self.writer = writer
+        self.configure(config, roll_ms)
+        return self.writer
+
+    def configure(self, config: LogConfig, roll_ms: int) -> None:
+        """Takes over what makes a segment full."""
+        writer = self.writer
+        if writer is not None:
+            writer.max_size = config.segment_bytes
+            writer.roll_ms = roll_ms
+            writer.indexer.interval_bytes = config.index_interval_bytes
+            self._limit_entries(writer, config.segment_index_bytes)
+
+    def _limit_entries(self, writer: SegmentWriter, index_size: int) -> None:
+        writer.max_offset_entries = index_size // OffsetIndex.entry_size - self.offsets.file_count
+        writer.max_time_entries = index_size // TimeIndex.entry_size - self.times.file_count
+
+    def spill_indexes(self, index_size: int) -> None:
+        """Moves index entries to their files once there is a page of them."""
+        self.offsets.spill()
+        self.times.spill()
+        if self.writer is not None:
+            self._limit_entries(self.writer, index_size)
+
+    def grow(self, batch_size: int) -> None:
+        """Preallocates and maps room for a batch of that size, and some more.
+
+        Raises OSError; then nothing has changed, and the file is no longer than before.
+        """
+        writer = self.writer
+        assert writer is not None, "only an active segment grows"
+        files = self._handles.files
+        handle = self._handles.get(self.path)
+        old = max(writer.capacity, writer.size)
+        needed = writer.size + batch_size
+        capacity = self._next_capacity(writer, needed)
+        try:
+            files.preallocate(handle.descriptor, old, capacity - old)
+        except OSError as error:
+            files.truncate(handle.descriptor, old)
+            if error.errno not in TEMPORARY_ERRNOS or capacity == needed:
+                raise
+            capacity = needed
+            try:
+                files.preallocate(handle.descriptor, old, capacity - old)
+            except OSError:
+                files.truncate(handle.descriptor, old)
+                raise
+        self._attach(files.map(handle.descriptor, capacity))
+
+    @staticmethod
+    def _next_capacity(writer: SegmentWriter, needed: int) -> int:
+        capacity = writer.capacity
+        if not capacity:
+            step = _PAGE_SIZE
+        elif capacity < _SECOND_STEP:
+            step = _SECOND_STEP - capacity
+        else:
+            step = min(capacity, _MAX_STEP)
+        wanted = max(needed, max(capacity, writer.size) + step)
+        pages = -(-wanted // _PAGE_SIZE) * _PAGE_SIZE
+        return max(needed, min(pages, writer.max_size))
+
+    def _attach(self, map: mmap.mmap) -> None:
+        assert self.writer is not None
+        self.writer.attach(map)
+        self._map = map
+        self._readable = memoryview(map).toreadonly()
+
+    def seal(self) -> None:
+        """Ends writing: the last time entry, all entries in their files, the log file trimmed.
+
+        The map lives on until its last slice is gone. Idempotent. Raises OSError.
+        """
+        writer = self.writer
+        if writer is None:
+            return
+        writer.indexer.finish()
+        self.offsets.finish()
+        self.times.finish()
+        handle = self._handles.get(self.path)
+        self._handles.files.truncate(handle.descriptor, writer.size)
+        self._max_time = self.max_time()
+        self._size = writer.size
+        self.writer = self.offsets.tail = self.times.tail = None
+        self._map = self._readable = None
+        writer.detach()
+
+    def truncate_to(self, offset: int) -> None:
+        """Drops the batches from the one that holds `offset` on. Raises OSError.
+
+        A file that is mapped keeps its length, so that slices stay safe: the rest becomes zero.
+        """
+        found = self.find(offset)
+        self.offsets.truncate_to(offset)
+        self.times.truncate_to(offset)
+        size = found[0] if found is not None else self.size
+        writer = self.writer
+        if writer is not None:
+            writer.cut(size)
+        else:
+            handle = self._handles.get(self.path)
+            self._handles.files.truncate(handle.descriptor, size)
+            self._size = size
+        self._max_time = self._scan_max_time()
+        if writer is not None:
+            writer.indexer.max_timestamp, writer.indexer.max_timestamp_offset = self._max_time
+            writer.indexer.last_time_entry = self.times.last().timestamp_ms
+            writer.indexer.bytes_since_entry = 0
+
+    def _scan_max_time(self) -> TimeEntry:
+        best = self.times.last()
+        for header in self.headers(self.offsets.lookup(best.offset)):
+            if header.max_timestamp > best.timestamp_ms:
+                best = TimeEntry(header.max_timestamp, header.last_offset)
+        return best
+
+    def open_files(self) -> list[Handle]:
+        """The files of the segment that a sync is for."""
+        return [self._handles.get(self.path), self.offsets.handle(), self.times.handle()]
+
+    def delete(self) -> None:
+        """Removes the files; slices of them stay readable. Raises OSError."""
+        paths = self.paths()
+        self._handles.forget(*paths)
+        for path in paths:
+            self._handles.files.delete(path, missing_ok=True)

@@ -1,0 +1,65 @@
+"""A run of bytes of a segment, on its way to a reader.
+
+What a fetch sends is never decoded: it is a `Slice`, a place in a file. The part of a log that is
+being written is mapped, and then `view` is the bytes themselves, without a copy; the rest is read
+or sent from its file. A slice keeps the map or the file alive until it is released or dropped, so
+rolling, deleting or closing the log meanwhile does no harm. Any thread may use one slice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kstore.log.handles import Handle, Handles
+
+__all__ = ["Slice"]
+
+
+class Slice:
+    """`size` bytes at `position` of a segment's file."""
+
+    __slots__ = ("_handle", "_handles", "_path", "_view", "position", "size")
+
+    def __init__(
+        self,
+        handles: Handles,
+        path: Path,
+        position: int,
+        size: int,
+        *,
+        handle: Handle | None = None,
+        view: memoryview | None = None,
+    ) -> None:
+        self.position = position
+        self.size = size
+        self._handles = handles
+        self._path = path
+        self._handle = handle
+        self._view = view
+
+    def view(self) -> memoryview | None:
+        """The bytes, read-only, where they are mapped; else None. Not to be used after release."""
+        return self._view
+
+    def fileno(self) -> int:
+        """A descriptor to send or read from at `position`; it is open until release.
+
+        Needed only where `view` is None. Raises OSError.
+        """
+        if self._handle is None:
+            self._handle = self._handles.get(self._path)
+        return self._handle.descriptor
+
+    def read(self) -> bytes:
+        """A copy of the bytes; fewer than `size` if the log was truncated since. Raises OSError."""
+        if self._view is not None:
+            return bytes(self._view)
+        return self._handles.files.read(self.fileno(), self.size, self.position)
+
+    def release(self) -> None:
+        """Lets the file or the map go; idempotent."""
+        self._handle = None
+        self._view = None
+
+    def __repr__(self) -> str:
+        return f"Slice({self._path.name}, position {self.position}, size {self.size})"
