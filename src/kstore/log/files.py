@@ -26,6 +26,9 @@ TEMPORARY_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 )
 
+# Only Linux can say whether bytes are in memory; elsewhere the probe is a plain read.
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
 
 class Files:
     """The real file system."""
@@ -67,6 +70,21 @@ class Files:
             parts.append(data)
             missing -= len(data)
         return b"".join(parts)
+
+    def is_resident(self, descriptor: int, size: int, position: int) -> bool:
+        """Whether the last of `size` bytes at `position` is in memory, so that none is waited for.
+
+        The last page stands for all: what is read ahead or written comes in order. Where the
+        system can't tell, the answer is yes.
+        """
+        try:
+            os.preadv(descriptor, [bytearray(1)], position + size - 1, _NOWAIT)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        return True
 
     def write(self, descriptor: int, data: bytes | memoryview, position: int) -> None:
         """Writes all of `data` at `position`."""

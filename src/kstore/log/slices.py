@@ -56,6 +56,26 @@ class Slice:
             return bytes(self._view)
         return self._handles.files.read(self.fileno(), self.size, self.position)
 
+    def rest(self, sent_size: int) -> Slice:
+        """What is left behind the first `sent_size` bytes; it shares this slice's file or map."""
+        return Slice(
+            self._handles,
+            self._path,
+            self.position + sent_size,
+            self.size - sent_size,
+            handle=self._handle,
+            view=None if self._view is None else self._view[sent_size:],
+        )
+
+    def is_resident(self, size: int) -> bool:
+        """Whether the first `size` bytes can be had without waiting for the disk. OSError."""
+        files = self._handles.files
+        return files.is_resident(self.fileno(), min(size, self.size), self.position)
+
+    def read_ahead(self, size: int) -> None:
+        """Brings the first `size` bytes into memory; for a worker, as it waits for the disk."""
+        self._handles.files.read(self.fileno(), min(size, self.size), self.position)
+
     def release(self) -> None:
         """Lets the file or the map go; idempotent."""
         self._handle = None
