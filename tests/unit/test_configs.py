@@ -137,9 +137,10 @@ class TestLoad:
             ("delete.topic.enable", "yes", "Expected value to be either true or false"),
             ("log.dirs", "a,b", "Only one data directory is supported"),
             ("listeners", "host:9092", "Unable to parse host:9092 to a broker endpoint"),
-            ("listeners", "SSL://host:1", "No security protocol defined for listener SSL"),
+            ("listeners", "SSL://host:1", "Security protocol SSL is not served yet"),
+            ("listeners", "X://host:1", "No security protocol defined for listener X"),
             ("listeners", "PLAINTEXT://:65536", "Port must be between 0 and 65535"),
-            ("listeners", "PLAINTEXT://a:1,PLAINTEXT://b:2", "Only one listener is served"),
+            ("listeners", "PLAINTEXT://a:1,PLAINTEXT://b:2", "One listener for clients is served"),
         ],
     )
     def test_a_bad_value_is_one_line_that_names_the_setting(self, name, text, reason):
@@ -164,6 +165,18 @@ class TestLoad:
         settings = load({**everywhere, "advertised.listeners": "PLAINTEXT://db.example:9093"})
         assert listeners(settings) == (Listener("PLAINTEXT", "0.0.0.0", 9092),)
         assert advertised_listeners(settings) == (Listener("PLAINTEXT", "db.example", 9093),)
+
+    def test_the_listeners_of_kafkas_own_file(self):
+        settings = load(
+            {
+                "listeners": "CLIENTS://:9092,CONTROLLER://:9093",
+                "advertised.listeners": "CLIENTS://localhost:9092,CONTROLLER://localhost:9093",
+                "controller.listener.names": "CONTROLLER",
+                "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,CLIENTS:PLAINTEXT",
+            }
+        )
+        assert listeners(settings) == (Listener("CLIENTS", "", 9092),)
+        assert advertised_listeners(settings) == (Listener("CLIENTS", "localhost", 9092),)
 
     def test_an_ipv6_listener_keeps_its_brackets_in_text(self):
         (listener,) = listeners(load({"listeners": "plaintext://[::1]:0"}))

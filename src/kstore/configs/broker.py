@@ -73,6 +73,22 @@ def _identity() -> Iterable[Config]:
     )
 
 
+def _listener_names() -> Iterable[Config]:
+    """What the names of listeners mean."""
+    yield Config(
+        "listener.security.protocol.map",
+        _LIST,
+        tuple(f"{name}:{name}" for name in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")),
+        "The security protocol of each listener name: name:protocol.",
+    )
+    yield Config(
+        "controller.listener.names",
+        _LIST,
+        (),
+        "Listeners of a KRaft controller; they are passed over, as there is none here.",
+    )
+
+
 def _connections() -> Iterable[Config]:
     """Limits on connections and requests."""
     yield Config(
@@ -379,6 +395,7 @@ def _groups() -> Iterable[Config]:
 def _table() -> Mapping[str, Config]:
     configs = [
         *_identity(),
+        *_listener_names(),
         *_connections(),
         *_topics(),
         *_log_defaults(),
