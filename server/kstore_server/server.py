@@ -1,39 +1,32 @@
 """A broker that serves: everything opened in order, and closed in the reverse order.
 
 Used by the process (`main`) and by the broker inside a test (`kstore.testing.broker`). Both run it
-on a loop of theirs: `await start()`, then `await stop()`, which is harmless if start failed half
-way. Order of opening: the address, so that a port in use is told before anything is touched; the
-data directory and its lock; the tree; the logs; the partitions; the doors.
+on a loop of theirs: `await start()`, then `await stop()`; a start that fails closes what it opened.
+The order: the addresses, so that a port in use is told before anything is touched; the data
+directory and its lock; the tree; the logs; the partitions; the door.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from kstore import configs
 from kstore.broker.broker import Broker
 from kstore.broker.dispatch import Dispatcher
 from kstore.broker.upkeep import Upkeep
-from kstore.configs import (
-    Listener as Address,
-)
-from kstore.configs import (
-    Settings,
-    advertised_listeners,
-    data_directory,
-    listeners,
-    log_config,
-    network_config,
-)
+from kstore.configs import Settings
 from kstore.errors import StoreError
 from kstore.log.store import Store
-from kstore.metadata.brokers import register_broker
+from kstore.metadata.image import BrokerImage
 from kstore.metadata.producer_ids import ProducerIds
-from kstore.metadata.sqlite_tree import SqliteTree
+from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
 from kstore.metadata.topics import Topics
+from kstore.metadata.tree import Tree
 
 from kstore_server.listener import Listener
 from kstore_server.runtime import AsyncioRuntime
@@ -49,19 +42,19 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened = AsyncExitStack()
-        self.directory = Path(data_directory(settings))
+        self.directory = Path(configs.data_directory(settings))
         self.host = ""
         self.port = 0
-        self.node_id = 0
+        self.node_id: int = settings["node.id"]
         self.cluster_id = ""
 
     @property
     def address(self) -> str:
-        """Where it listens: `host:port`."""
+        """Where it listens, as a client on this machine would write it: `host:port`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     async def start(self) -> None:
-        """Opens everything and accepts clients. StoreError, with one line, if that can't be."""
+        """Opens everything and accepts clients. StoreError or OSError if that can't be."""
         try:
             await self._start()
         except BaseException:
@@ -73,15 +66,51 @@ class Server:
         await self._opened.aclose()
 
     async def _start(self) -> None:
-        settings = self._settings
         runtime = AsyncioRuntime()
         self._opened.callback(runtime.close)
-        sockets = self._bind(listeners(settings)[0])
-
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lock = Store.lock(self.directory)
-        self._opened.callback(lock.release)
-        tree = await runtime.wait(
-            SqliteTree.open(self.directory / "kstore-metadata.sqlite", runtime)
+        sockets = self._bind(configs.listeners(self._settings)[0])
+        broker = await self._open_broker(runtime)
+        upkeep = Upkeep(broker)
+        upkeep.start()
+        self._opened.callback(upkeep.stop)
+        listener = Listener(
+            runtime, Dispatcher(broker), configs.network_config(self._settings)
         )
-        self._opened.push_async_callback(lambda: runtime.wait(tree.close()))
+        self._opened.push_async_callback(listener.close)
+        await listener.start(sockets)
+
+    async def _open_broker(self, runtime: AsyncioRuntime) -> Broker:
+        settings = self._settings
+        tree: Tree | None = None
+        store = await runtime.wait(
+            runtime.run_in_worker(
+                lambda: Store.open(
+                    self.directory, node_id=self.node_id, runtime=runtime, config_of=None
+                )
+            )
+        )
+        raise NotImplementedError
+
+    def _bind(self, address: configs.Listener) -> list[socket.socket]:
+        """Sockets on every address that the host's name stands for, all with one port."""
+        sockets: list[socket.socket] = []
+        self.host, self.port = address.host or "0.0.0.0", address.port
+        found = socket.getaddrinfo(
+            address.host or None,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+        for family, kind, protocol, _, target in dict.fromkeys(found):
+            listening = socket.socket(family, kind, protocol)
+            self._opened.callback(listening.close)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                listening.bind((target[0], self.port, *target[2:]))
+            except OSError as error:
+                raise StoreError(f"can't listen on {address}: {error.strerror}") from error
+            self.port = listening.getsockname()[1]
+            sockets.append(listening)
+        return sockets

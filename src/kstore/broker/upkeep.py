@@ -1,0 +1,84 @@
+"""What a broker does again and again while it runs: checkpoints and the expiry of producers.
+
+No timer per partition: one tick looks at all of them. The loop takes the figures, a worker writes
+and syncs the files. Thread: the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from kstore.broker.broker import Broker
+from kstore.runtime import Later, Timer
+
+__all__ = ["Upkeep"]
+
+log = logging.getLogger("kstore.upkeep")
+
+PRODUCER_EXPIRY_MS = 600_000
+"""Kafka's producer.id.expiration.check.interval.ms, which is internal there too."""
+
+
+class Upkeep:
+    """The recurring work of one broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._runtime = broker.runtime
+        self._timers: dict[str, Timer] = {}
+        self._checkpointing = False
+
+    def start(self) -> None:
+        settings = self._broker.settings
+        self._every(
+            "high watermarks",
+            settings["replica.high.watermark.checkpoint.interval.ms"],
+            self.checkpoint,
+        )
+        self._every(
+            "recovery points",
+            settings["log.flush.offset.checkpoint.interval.ms"],
+            self.checkpoint,
+        )
+        self._every("producers", PRODUCER_EXPIRY_MS, self.expire_producers)
+
+    def stop(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def checkpoint(self) -> None:
+        """Writes recovery points, log start offsets and high watermarks."""
+        if self._checkpointing:
+            return  # a slow disk: one at a time is enough
+        self._checkpointing = True
+        figures = self._broker.store.checkpoint_figures(self.high_watermarks())
+
+        def written(done: Later[None]) -> None:
+            self._checkpointing = False
+            if done.error is not None:
+                log.error("checkpoint failed reason=%s", done.error)
+
+        self._runtime.run_in_worker(lambda: self._broker.store.write_checkpoints(figures)).then(
+            written
+        )
+
+    def high_watermarks(self) -> dict[tuple[str, int], int]:
+        return {
+            (partition.topic, partition.index): partition.high_watermark
+            for partition in self._broker.partitions
+        }
+
+    def expire_producers(self) -> None:
+        """Forgets producers that were silent for producer.id.expiration.ms."""
+        now_ms = self._runtime.time_ms()
+        for partition in self._broker.partitions:
+            partition.log.producers.expire(now_ms)
+
+    def _every(self, name: str, interval_ms: int, work: Callable[[], None]) -> None:
+        def tick() -> None:
+            self._timers[name] = self._runtime.call_later(interval_ms, tick)
+            work()
+
+        self._timers[name] = self._runtime.call_later(interval_ms, tick)
