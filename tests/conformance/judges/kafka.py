@@ -45,7 +45,7 @@ def why_unavailable() -> str | None:
     found = re.search(r'version "(\d+)', banner)
     if found is None or int(found[1]) < OLDEST_JAVA:
         return f"needs a JDK {OLDEST_JAVA}: {banner.splitlines()[0]}"
-    if not _jar_dir().exists() and shutil.which("mvn") is None:
+    if not jar_dir().exists() and shutil.which("mvn") is None:
         return "needs Maven to fetch Kafka's tools: no mvn on the PATH"
     return None
 
@@ -132,7 +132,7 @@ class KafkaProcess(BrokerProcess):
 
 def fetch_jars() -> Path:
     """The directory of Kafka's jars; fetched by Maven if they are not there yet."""
-    jars = _jar_dir()
+    jars = jar_dir()
     if jars.exists():
         return jars
     jars.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,8 @@ def _download(jars: Path) -> None:
     raise RuntimeError(f"Maven could not fetch Kafka {VERSION}:\n" + "\n".join(failures))
 
 
-def _jar_dir() -> Path:
+def jar_dir() -> Path:
+    """Where the jars lie once they were fetched."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "kstore" / "judges" / VERSION / "jars"
 
