@@ -1,0 +1,116 @@
+"""Replies on real sockets: whole, in order, whatever the socket takes at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+from kstore.log.files import Files
+from kstore.log.handles import Handles
+from kstore.log.slices import Slice
+from kstore_server.output import Output
+from kstore_server.runtime import AsyncioRuntime
+
+
+class Pair:
+    """An `Output` at one end of a socket pair with small buffers, a reader at the other."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        for end in (self.ours, self.theirs):
+            end.setblocking(False)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.runtime = AsyncioRuntime()
+        self.loop = asyncio.get_running_loop()
+        self.drained = asyncio.Event()
+        self.errors: list[OSError] = []
+        self.output = Output(
+            self.loop, self.runtime, self.ours.fileno(), self.drained.set, self.errors.append
+        )
+
+    async def read(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = await self.loop.sock_recv(self.theirs, min(size, 3000))
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self.output.close()
+        self.ours.close()
+        self.theirs.close()
+        self.runtime.close()
+
+
+def test_parts_arrive_whole_and_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "00000000000000000000.log"
+    content = os.urandom(300_000)
+    file.write_bytes(content)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(Files())
+        mapped = memoryview(content)[1000:90_000]
+        sealed = Slice(handles, file, 5000, 250_000)
+        in_map = Slice(handles, file, 1000, len(mapped), view=mapped)
+        pair.output.write([b"head", sealed, b"between", in_map, b"end"])
+        pair.output.write([b"second reply"])
+        expected = (
+            b"head"
+            + content[5000:255_000]
+            + b"between"
+            + content[1000:90_000]
+            + b"end"
+            + b"second reply"
+        )
+        assert pair.output.unsent_size > 0, "the socket is smaller than the reply"
+        assert await pair.read(len(expected)) == expected
+        await pair.drained.wait()
+        assert pair.output.unsent_size == 0
+        assert pair.errors == []
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_a_peer_that_is_gone_is_told() -> None:
+    async def run() -> None:
+        pair = Pair()
+        pair.theirs.close()
+        pair.output.write([b"x" * 100])
+        assert len(pair.errors) == 1
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_not_in_memory_is_read_ahead_by_a_worker(tmp_path: Path) -> None:
+    file = tmp_path / "00000000000000000000.log"
+    file.write_bytes(b"r" * 10_000)
+
+    class ColdFiles(Files):
+        """Says that nothing is in memory until it was read."""
+
+        resident = False
+
+        def is_resident(self, descriptor: int, size: int, position: int) -> bool:
+            return self.resident
+
+        def read(self, descriptor: int, size: int, position: int) -> bytes:
+            self.resident = True
+            return super().read(descriptor, size, position)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(ColdFiles())
+        pair.output.write([b"h", Slice(handles, file, 0, 10_000), b"t"])
+        assert pair.output.unsent_size == 10_001, "the head went, the file waits for a worker"
+        assert await pair.read(10_002) == b"h" + b"r" * 10_000 + b"t"
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
