@@ -22,6 +22,7 @@ DIRECTIVES = {
     "binding": True,
     "auto_pickle": False,
     "embedsignature": False,
+    "autotestdict": False,
 }
 
 extensions = [

@@ -1,9 +1,9 @@
 """Writes `src/kstore/wire/messages/` from Kafka's message definitions.
 
-    python tools/generate_messages.py DIRECTORY [--check]
+    python tools/generate_messages.py SOURCE [--check]
 
-DIRECTORY holds Kafka's JSON files: `clients/src/main/resources/common/message` of its sources, or
-`common/message` unpacked from the kafka-clients jar. One Python file is written per API, with the
+SOURCE is a kafka-clients jar, or the directory of the JSON files in Kafka's sources:
+`clients/src/main/resources/common/message`. One Python file is written per API, with the
 request, the response and their structs, and an index of all in `messages/__init__.py`. `--check`
 writes nothing and fails if a file differs. To add an API, add its name to APIS and run this.
 
@@ -19,6 +19,7 @@ import keyword
 import re
 import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ KNOWN_ATTRIBUTES = {
 }  # fmt: skip
 
 
-def read_definition(path: Path) -> dict[str, Any]:
+def read_definition(path: Path | zipfile.Path) -> dict[str, Any]:
     """One JSON file; each comment block becomes a "comment" of the object or array it stands in."""
     lines = path.read_text(encoding="utf-8").splitlines()
     start = lines.index("{")
@@ -127,17 +128,15 @@ def paragraphs(comment: str) -> Iterator[str]:
 
 
 def docstring(lines: list[str], indent: str) -> list[str]:
-    """`lines` are already indented; the quotes are put around them."""
+    """Puts quotes around `lines`, which are indented already."""
     if any("\\" in line or '"""' in line for line in lines):
         raise SystemExit(f"a description that Python would misread: {lines}")
-    first, *rest = lines
-    whole = [f'{indent}"""{first.strip()}', *rest]
+    whole = [f'{indent}"""{lines[0].strip()}', *lines[1:]]
     # A quote at the end would run into the closing ones.
-    if len(whole) == 1 and len(whole[0]) + 3 <= WIDTH and not first.endswith('"'):
-        return [f'{whole[0]}"""']
-    if rest and len(rest) < 4 and len(rest[-1]) + 3 <= WIDTH and not rest[-1].endswith('"'):
-        return [*whole[:-1], f'{whole[-1]}"""']
-    return [*whole, f'{indent}"""']
+    joins = len(whole[-1]) + 3 <= WIDTH and not whole[-1].endswith('"')
+    if "" in lines or not joins:
+        return [*whole, f'{indent}"""']
+    return [*whole[:-1], f'{whole[-1]}"""']
 
 
 def wrapped_doc(text: str, indent: str) -> list[str]:
@@ -372,8 +371,9 @@ def write_index(apis: list[tuple[str, dict[str, Any]]]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def generate(directory: Path) -> dict[str, str]:
-    """The text of every file, by its name."""
+def generate(source: Path) -> dict[str, str]:
+    """The text of every file, by its name, from a jar or a directory."""
+    directory = source if source.is_dir() else zipfile.Path(source, "common/message/")
     files: dict[str, str] = {}
     apis: list[tuple[str, dict[str, Any]]] = []
     for name in APIS:
@@ -392,11 +392,11 @@ def generate(directory: Path) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("source", type=Path)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     stale = []
-    for name, text in generate(options.directory).items():
+    for name, text in generate(options.source).items():
         path = MESSAGES / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

@@ -1,8 +1,4 @@
-"""The map of the message codec: what a struct type and a plan look like in memory.
-
-The inline functions read and write the protocol's integers (big-endian) and may be cimported by
-the walkers of the hot requests; they check nothing.
-"""
+"""The map of the message codec: what a struct type and a plan look like in memory."""
 
 from cpython.object cimport PyObject
 
@@ -72,37 +68,3 @@ cdef struct Writer:
     Py_ssize_t size
     Py_ssize_t capacity
     bint flexible
-
-
-cdef inline int load_int16(const unsigned char *at) noexcept nogil:
-    return <short>((at[0] << 8) | at[1])
-
-
-cdef inline unsigned int load_uint32(const unsigned char *at) noexcept nogil:
-    return (
-        (<unsigned int>at[0] << 24) | (<unsigned int>at[1] << 16)
-        | (<unsigned int>at[2] << 8) | <unsigned int>at[3]
-    )
-
-
-cdef inline int load_int32(const unsigned char *at) noexcept nogil:
-    return <int>load_uint32(at)
-
-
-cdef inline unsigned long long load_uint64(const unsigned char *at) noexcept nogil:
-    return (<unsigned long long>load_uint32(at) << 32) | load_uint32(at + 4)
-
-
-cdef inline void store_uint16(unsigned char *at, unsigned int value) noexcept nogil:
-    at[0] = <unsigned char>(value >> 8)
-    at[1] = <unsigned char>value
-
-
-cdef inline void store_uint32(unsigned char *at, unsigned int value) noexcept nogil:
-    store_uint16(at, value >> 16)
-    store_uint16(at + 2, value)
-
-
-cdef inline void store_uint64(unsigned char *at, unsigned long long value) noexcept nogil:
-    store_uint32(at, <unsigned int>(value >> 32))
-    store_uint32(at + 4, <unsigned int>value)

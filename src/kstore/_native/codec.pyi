@@ -1,10 +1,10 @@
-from typing import Any, ClassVar, Final, TypeAlias, final
+from typing import Any, ClassVar, Final, Never, Self, TypeAlias, final
 from uuid import UUID
 
 from typing_extensions import Buffer
 
 # (field name, kind, element kind, nullable, ignorable, tag, child plan)
-StepDescription: TypeAlias = tuple[str, int, int, bool, bool, int, Plan | None]
+_Step: TypeAlias = tuple[str, int, int, bool, bool, int, Plan | None]
 
 KINDS: Final[dict[str, int]]
 """The kinds of values, by the names that messages are written in."""
@@ -39,15 +39,15 @@ class Layout:
     def struct_type(self) -> type: ...
     @property
     def names(self) -> tuple[str, ...]: ...
-    def __init__(self, struct_type: type, fields: list[tuple[str, object]]) -> None: ...
+    def __new__(cls, struct_type: type, fields: list[tuple[str, object]]) -> Self: ...
 
 class Struct:
     """The base of all structs: keyword construction, comparison and printing by value."""
 
     LAYOUT: ClassVar[Layout]
     __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __init__(self, **fields: Any) -> None: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __init__(self, *args: Never, **fields: Any) -> None: ...
+    def __eq__(self, value: object, /) -> bool: ...
 
 @final
 class Plan:
@@ -63,14 +63,14 @@ class Plan:
     def flexible(self) -> bool: ...
     @property
     def min_size(self) -> int: ...
-    def __init__(
-        self,
+    def __new__(
+        cls,
         layout: Layout,
         flexible: bool,
-        plain: list[StepDescription],
-        tagged: list[StepDescription],
-        absent: list[StepDescription],
-    ) -> None: ...
+        plain: list[_Step],
+        tagged: list[_Step],
+        absent: list[_Step],
+    ) -> Self: ...
     def decode(self, data: Buffer, position: int = 0) -> Any:
         """The message that fills `data` from `position` to its end; DecodeError."""
 

@@ -11,6 +11,7 @@ offsets of their slots, which is why only the exact types of a plan are accepted
 Everything holds the GIL; plans are immutable, so any thread may use them.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.dict cimport PyDict_GetItemWithError
@@ -20,6 +21,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyObject_RichCompareBool, Py_EQ, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.string cimport memcpy, memmove
+
+from kstore._native.big_endian cimport load16, load32, load64, store16, store32, store64
 
 from types import MemberDescriptorType
 from uuid import UUID, SafeUUID
@@ -164,6 +167,8 @@ cdef class Struct:
         cdef Layout layout = <Layout?>type(self).LAYOUT
         cdef Py_ssize_t index, given = 0
         cdef PyObject *value
+        if layout.struct_type is not type(self):
+            raise TypeError(f"{type(self).__name__} has no layout of its own")
         for index in range(layout.count):
             value = PyDict_GetItemWithError(fields, layout.names[index])
             if value == NULL:
@@ -339,9 +344,9 @@ cdef long long read_length(Reader *reader, bint short_form, bint nullable) excep
     if reader.flexible:
         length = read_varint(reader) - 1
     elif short_form:
-        length = load_int16(take(reader, 2))
+        length = load16(take(reader, 2))
     else:
-        length = load_int32(take(reader, 4))
+        length = load32(take(reader, 4))
     if length < 0 and not (nullable and length == -1):
         fail(reader, "null, which this version does not allow" if length == -1
              else f"a length of {length}")
@@ -373,7 +378,8 @@ cdef object read_bytes(Reader *reader, bint nullable):
 
 cdef object read_uuid(Reader *reader):
     cdef const unsigned char *at = take(reader, 16)
-    cdef unsigned long long high = load_uint64(at), low = load_uint64(at + 8)
+    cdef unsigned long long high = <unsigned long long>load64(at)
+    cdef unsigned long long low = <unsigned long long>load64(at + 8)
     if high == 0 and low == 0:
         return zero_uuid
     # UUID's own constructor takes 1.5 us for its many forms of argument; it has only these two
@@ -386,7 +392,7 @@ cdef object read_uuid(Reader *reader):
 
 
 cdef object read_float64(Reader *reader):
-    cdef unsigned long long bits = load_uint64(take(reader, 8))
+    cdef long long bits = load64(take(reader, 8))
     cdef double value
     memcpy(&value, &bits, 8)
     return value
@@ -415,13 +421,13 @@ cdef object read_array(Reader *reader, Step *step):
 
 cdef object read_value(Reader *reader, int kind, Step *step, bint nullable):
     if kind == KIND_INT32:
-        return load_int32(take(reader, 4))
+        return load32(take(reader, 4))
     elif kind == KIND_STRING:
         return read_string(reader, nullable)
     elif kind == KIND_INT16:
-        return load_int16(take(reader, 2))
+        return load16(take(reader, 2))
     elif kind == KIND_INT64:
-        return <long long>load_uint64(take(reader, 8))
+        return load64(take(reader, 8))
     elif kind == KIND_ARRAY:
         return read_array(reader, step)
     elif kind == KIND_STRUCT:
@@ -437,9 +443,9 @@ cdef object read_value(Reader *reader, int kind, Step *step, bint nullable):
     elif kind == KIND_UUID:
         return read_uuid(reader)
     elif kind == KIND_UINT16:
-        return load_int16(take(reader, 2)) & 0xFFFF
+        return <unsigned short>load16(take(reader, 2))
     elif kind == KIND_UINT32:
-        return load_uint32(take(reader, 4))
+        return <unsigned int>load32(take(reader, 4))
     return read_float64(reader)
 
 
@@ -508,9 +514,9 @@ def decode_request_header(data, Py_ssize_t position, dict flexible_from):
         start_reading(&reader, &view, position)
         reader.flexible = False
         fixed = take(&reader, 8)
-        api_key = load_int16(fixed)
-        version = load_int16(fixed + 2)
-        correlation_id = load_int32(fixed + 4)
+        api_key = load16(fixed)
+        version = load16(fixed + 2)
+        correlation_id = load32(fixed + 4)
         client_id = read_string(&reader, True)
         if version >= flexible_from.get(api_key, MAX_STRING_SIZE + 1):
             skip_tagged_fields(&reader)
@@ -526,7 +532,7 @@ def decode_response_header(data, Py_ssize_t position, bint flexible):
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         start_reading(&reader, &view, position)
-        correlation_id = load_int32(take(&reader, 4))
+        correlation_id = load32(take(&reader, 4))
         if flexible:
             skip_tagged_fields(&reader)
         return correlation_id, reader.at - reader.start
@@ -576,9 +582,9 @@ cdef int write_length(Writer *writer, bint short_form, Py_ssize_t length) except
     if writer.flexible:
         write_varint(writer, length + 1)
     elif short_form:
-        store_uint16(reserve(writer, 2), <unsigned int>length)
+        store16(reserve(writer, 2), <short>length)
     else:
-        store_uint32(reserve(writer, 4), <unsigned int>length)
+        store32(reserve(writer, 4), <int>length)
     return 0
 
 
@@ -637,15 +643,16 @@ cdef int write_uuid(Writer *writer, object value) except -1:
 
 cdef int write_float64(Writer *writer, object value) except -1:
     cdef double number
-    cdef unsigned long long bits
+    cdef long long bits
     if not isinstance(value, (float, int)):
         raise EncodeError(f"a number is wanted, not {value!r}")
     number = value
     memcpy(&bits, &number, 8)
-    store_uint64(reserve(writer, 8), bits)
+    store64(reserve(writer, 8), bits)
     return 0
 
 
+@cython.boundscheck(True)  # writing an element may run Python code, which may shorten the list
 cdef int write_array(Writer *writer, Step *step, object value) except -1:
     cdef Py_ssize_t index = 0, count
     if not isinstance(value, (list, tuple)):
@@ -673,13 +680,13 @@ cdef int write_null(Writer *writer, Step *step) except -1:
 
 cdef int write_value(Writer *writer, int kind, Step *step, object value) except -1:
     if kind == KIND_INT32:
-        store_uint32(reserve(writer, 4), <unsigned int>integer(value, 32, True))
+        store32(reserve(writer, 4), <int>integer(value, 32, True))
     elif kind == KIND_STRING:
         write_string(writer, value)
     elif kind == KIND_INT16:
-        store_uint16(reserve(writer, 2), <unsigned int>integer(value, 16, True))
+        store16(reserve(writer, 2), <short>integer(value, 16, True))
     elif kind == KIND_INT64:
-        store_uint64(reserve(writer, 8), <unsigned long long>integer(value, 64, True))
+        store64(reserve(writer, 8), integer(value, 64, True))
     elif kind == KIND_ARRAY:
         write_array(writer, step, value)
     elif kind == KIND_STRUCT:
@@ -695,9 +702,9 @@ cdef int write_value(Writer *writer, int kind, Step *step, object value) except 
     elif kind == KIND_UUID:
         write_uuid(writer, value)
     elif kind == KIND_UINT16:
-        store_uint16(reserve(writer, 2), <unsigned int>integer(value, 16, False))
+        store16(reserve(writer, 2), <short>integer(value, 16, False))
     elif kind == KIND_UINT32:
-        store_uint32(reserve(writer, 4), <unsigned int>integer(value, 32, False))
+        store32(reserve(writer, 4), <int>integer(value, 32, False))
     else:
         write_float64(writer, value)
     return 0

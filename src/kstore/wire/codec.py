@@ -13,7 +13,7 @@ have and that may not be dropped (what Kafka calls an UnsupportedVersionExceptio
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from kstore._native.codec import KINDS, CodecError, DecodeError, EncodeError, Plan
 from kstore.wire.messages import MODULES
@@ -21,8 +21,6 @@ from kstore.wire.schema import Message, Request, Response, Struct, parse_version
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-    from kstore._native.codec import StepDescription
 
 __all__ = [
     "CodecError",
@@ -40,6 +38,10 @@ __all__ = [
 ]
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+# What the native plan is told of a field:
+# (field name, kind, element kind, nullable, ignorable, tag, child plan)
+_Step: TypeAlias = tuple[str, int, int, bool, bool, int, Plan | None]
 
 _request_types: dict[int, type[Request]] = {}
 _response_types: dict[int, type[Response]] = {}
@@ -80,9 +82,9 @@ def _struct_plan(struct_type: type[Struct], version: int, flexible: bool) -> Pla
     plan = struct_type.PLANS.get(version)
     if plan is not None:
         return plan
-    plain: list[StepDescription] = []
-    tagged: list[StepDescription] = []
-    absent: list[StepDescription] = []
+    plain: list[_Step] = []
+    tagged: list[_Step] = []
+    absent: list[_Step] = []
     for name, field in struct_type.FIELDS.items():
         present = version in parse_versions(field.versions)
         child = None

@@ -204,6 +204,9 @@ class StructType(type):
         namespace: dict[str, Any],
         **options: Any,
     ) -> StructType:
+        for base in bases:
+            if getattr(base, "FIELDS", None):
+                raise TypeError(f"{base.__name__} has fields, so it cannot be a base")
         fields = {key: value for key, value in namespace.items() if isinstance(value, Field)}
         # A slot and a class attribute of the same name exclude each other.
         for key in fields:

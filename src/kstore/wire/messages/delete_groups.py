@@ -19,7 +19,8 @@ class DeleteGroupsRequest(Request, api_key=42, versions="0-2", flexible="2+"):
     """Versions 0-2, flexible: 2+.
 
     Version 1 is the same as version 0.
-    Version 2 is the first flexible version."""
+    Version 2 is the first flexible version.
+    """
 
     groups_names: list[str] = array(string, "0+")
     """The group names to delete."""
@@ -36,7 +37,8 @@ class DeleteGroupsResponse(Response, api_key=42, versions="0-2", flexible="2+"):
     """Versions 0-2, flexible: 2+.
 
     Starting in version 1, on quota violation, brokers send out responses before throttling.
-    Version 2 is the first flexible version."""
+    Version 2 is the first flexible version.
+    """
 
     throttle_time_ms: int = int32("0+")
     """The duration in milliseconds for which the request was throttled due to a quota violation, or

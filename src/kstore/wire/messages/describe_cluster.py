@@ -19,7 +19,8 @@ class DescribeClusterRequest(Request, api_key=60, versions="0-2", flexible="0+")
     """Versions 0-2, flexible: 0+.
 
     Version 1 adds EndpointType for KIP-919 support.
-    Version 2 adds IncludeFencedBrokers for KIP-1073 support."""
+    Version 2 adds IncludeFencedBrokers for KIP-1073 support.
+    """
 
     include_cluster_authorized_operations: bool = boolean("0+")
     """Whether to include cluster authorized operations."""

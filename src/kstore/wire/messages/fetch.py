@@ -136,8 +136,7 @@ class FetchRequest(Request, api_key=1, versions="4-18", flexible="12+"):
     non-transactional and COMMITTED transactional records are visible. To be more concrete,
     READ_COMMITTED returns all data from offsets smaller than the current LSO (last stable offset),
     and enables the inclusion of the list of aborted transactions in the result, which allows
-    consumers to discard ABORTED transactional records.
-    """
+    consumers to discard ABORTED transactional records."""
     session_id: int = int32("7+", ignorable=True)
     """The fetch session ID."""
     session_epoch: int = int32("7+", default=-1, ignorable=True)

@@ -60,8 +60,7 @@ class ListOffsetsRequest(Request, api_key=2, versions="1-11", flexible="6+"):
     non-transactional and COMMITTED transactional records are visible. To be more concrete,
     READ_COMMITTED returns all data from offsets smaller than the current LSO (last stable offset),
     and enables the inclusion of the list of aborted transactions in the result, which allows
-    consumers to discard ABORTED transactional records.
-    """
+    consumers to discard ABORTED transactional records."""
     topics: list[ListOffsetsTopic] = array(ListOffsetsTopic, "0+")
     """Each topic in the request."""
     timeout_ms: int = int32("10+", ignorable=True)
