@@ -38,8 +38,10 @@ __all__ = ["API"]
 Result = tuple[str | bytes, int, int, int, int, int]
 """topic, index, error_code, base_offset, log_append_time_ms, log_start_offset"""
 
-CODEC_BYTE = 22
-"""Where the low byte of a batch's attributes lies; its three lowest bits name the codec."""
+ATTRIBUTES_POSITION = 22
+"""Where the low byte of a batch's attributes lies."""
+CODEC_BITS = 0x07
+TRANSACTIONAL_BIT = 0x10
 ZSTD = 4
 
 
@@ -84,18 +86,12 @@ def _append(
         partition = context.broker.partitions.find(topic, index)
         if records is None:
             raise KafkaError(ErrorCode.INVALID_RECORD, "a partition without a batch")
-        if request.transactional_id is not None:
-            raise KafkaError(ErrorCode.INVALID_TXN_STATE, "transactions are not served yet")
         if is_internal(partition.topic):
             raise KafkaError(
                 ErrorCode.INVALID_TOPIC_EXCEPTION,
                 f"Cannot append to internal topic {partition.topic}",
             )
-        if context.api_version < 7 and len(records) > CODEC_BYTE and records[CODEC_BYTE] & 7 == ZSTD:
-            raise KafkaError(
-                ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
-                f"Produce v{context.api_version} does not know zstd; it needs v7 or newer",
-            )
+        _check_attributes(records, request, context.api_version)
         if request.acks == -1 and partition.log.config.min_insync_replicas > 1:
             raise KafkaError(
                 ErrorCode.NOT_ENOUGH_REPLICAS,
@@ -113,6 +109,18 @@ def _append(
         appended.log_append_time_ms,
         appended.log_start_offset,
     ), None
+
+
+def _check_attributes(records: memoryview, request: ProduceData, version: int) -> None:
+    """What a batch must not be, whatever the log thinks of it."""
+    attributes = records[ATTRIBUTES_POSITION] if len(records) > ATTRIBUTES_POSITION else 0
+    if request.transactional_id is not None or attributes & TRANSACTIONAL_BIT:
+        raise KafkaError(ErrorCode.INVALID_TXN_STATE, "transactions are not served yet")
+    if version < 7 and attributes & CODEC_BITS == ZSTD:
+        raise KafkaError(
+            ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+            f"Produce v{version} does not know zstd; it needs v7 or newer",
+        )
 
 
 def _failed(topic: str | bytes, index: int, error: KafkaError) -> tuple[Result, KafkaError]:
