@@ -19,7 +19,6 @@ from kstore.log.records import (
     find_record_by_timestamp,
     find_record_with_max_timestamp,
     iterate_records,
-    survey_batch,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -62,9 +61,6 @@ def test_searching_finds_what_iterating_finds(
     assert found == next(matching, None)
     latest = max(read, key=lambda record: record.timestamp_ms)
     assert find_record_with_max_timestamp(header, batch) == (latest.timestamp_ms, latest.offset)
-    survey = survey_batch(header, batch, keys_required=True)
-    assert survey.max_timestamp == latest.timestamp_ms
-    assert survey.keyless == [record.offset for record in read if record.key is None]
 
 
 @given(

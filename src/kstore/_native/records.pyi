@@ -7,13 +7,11 @@ from kstore._native.batch import BatchHeader
 
 __all__ = [
     "Record",
-    "Survey",
     "assemble_batch",
     "decode_records",
     "encode_records",
     "find_max_timestamp",
     "find_timestamp",
-    "survey_records",
 ]
 
 @final
@@ -48,19 +46,6 @@ _RecordLike = (
     | tuple[_Bytes | None, _Bytes | None, int | None, Iterable[tuple[str, _Bytes | None]]]
 )
 
-@final
-class Survey:
-    @property
-    def max_timestamp(self) -> int: ...
-    @property
-    def offset_of_max_timestamp(self) -> int: ...
-    @property
-    def is_consecutive(self) -> bool: ...
-    @property
-    def keyless(self) -> list[int]: ...
-    @property
-    def mistimed(self) -> list[tuple[int, int]]: ...
-
 def decode_records(
     header: BatchHeader, data: Buffer, start: int, end: int, from_offset: int = 0
 ) -> list[Record]: ...
@@ -75,16 +60,6 @@ def find_timestamp(
 def find_max_timestamp(
     header: BatchHeader, data: Buffer, start: int, end: int
 ) -> tuple[int, int] | None: ...
-def survey_records(
-    header: BatchHeader,
-    data: Buffer,
-    start: int,
-    end: int,
-    *,
-    keys_required: bool = False,
-    earliest_ms: int = -1,
-    latest_ms: int = 0x7FFFFFFFFFFFFFFF,
-) -> Survey: ...
 def encode_records(
     records: Iterable[_RecordLike], timestamp_ms: int = -1
 ) -> tuple[bytes, int, int, int]: ...

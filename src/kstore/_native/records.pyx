@@ -1,4 +1,4 @@
-"""The records inside a batch: read, searched, surveyed and written.
+"""The records inside a batch: read, searched and written.
 
 Works on record data that is not compressed: `log/records.py` decompresses before and compresses
 after. Every fault in the bytes is KafkaError CORRUPT_MESSAGE with the number of the record; no
@@ -25,13 +25,11 @@ from kstore.errors import ErrorCode, KafkaError
 
 __all__ = [
     "Record",
-    "Survey",
     "assemble_batch",
     "decode_records",
     "encode_records",
     "find_max_timestamp",
     "find_timestamp",
-    "survey_records",
 ]
 
 cdef dict REASONS = {
@@ -83,17 +81,6 @@ cdef class Record:
             f"Record(offset={self.offset}, timestamp_ms={self.timestamp_ms}, key={self.key!r}, "
             f"value={self.value!r}, headers={self.headers!r})"
         )
-
-
-@cython.final
-cdef class Survey:
-    """What one look at all records of a batch tells, see `survey_records`."""
-
-    cdef readonly int64_t max_timestamp
-    cdef readonly int64_t offset_of_max_timestamp
-    cdef readonly bint is_consecutive
-    cdef readonly list keyless
-    cdef readonly list mistimed
 
 
 cdef void start_walk(
@@ -250,43 +237,6 @@ def find_max_timestamp(BatchHeader header not None, data, Py_ssize_t start, Py_s
     if walk.fault != NO_FAULT:
         raise_fault(&walk)
     return (timestamp, offset) if offset >= 0 else None
-
-
-def survey_records(
-    BatchHeader header not None, data, Py_ssize_t start, Py_ssize_t end, *,
-    bint keys_required=False, int64_t earliest_ms=-1, int64_t latest_ms=0x7FFFFFFFFFFFFFFF
-):
-    """Looks at every record and says what an append or a check wants to know.
-
-    `max_timestamp` and `offset_of_max_timestamp` (-1 and -1 without records), `is_consecutive`
-    (offsets without a gap from the batch's first to its last), `keyless` (the indexes of records
-    without a key, if keys are required), `mistimed` (pairs of index and timestamp outside
-    `earliest_ms` to `latest_ms`).
-    """
-    cdef Py_buffer buffer
-    cdef Walk walk
-    cdef Survey survey = Survey.__new__(Survey)
-    survey.max_timestamp = -1
-    survey.offset_of_max_timestamp = -1
-    survey.keyless = []
-    survey.mistimed = []
-    get_bytes(data, &buffer, start, end)
-    try:
-        start_walk(&walk, &header.header, <const unsigned char *> buffer.buf, start, end)
-        while next_record(&walk):
-            if walk.timestamp > survey.max_timestamp or survey.offset_of_max_timestamp < 0:
-                survey.max_timestamp = walk.timestamp
-                survey.offset_of_max_timestamp = walk.offset
-            if keys_required and walk.record.key_size < 0:
-                survey.keyless.append(walk.index - 1)
-            if not earliest_ms <= walk.timestamp <= latest_ms:
-                survey.mistimed.append((walk.index - 1, walk.timestamp))
-    finally:
-        PyBuffer_Release(&buffer)
-    if walk.fault != NO_FAULT:
-        raise_fault(&walk)
-    survey.is_consecutive = walk.index - 1 == header.header.last_offset_delta
-    return survey
 
 
 cdef inline uint64_t zigzag(int64_t value) noexcept nogil:

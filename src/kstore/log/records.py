@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from kstore._native.batch import HEADER_SIZE, OLD_MAGIC, BatchError, BatchHeader, walk
 from kstore._native.records import (
     Record,
-    Survey,
     assemble_batch,
     decode_records,
     encode_records,
     find_max_timestamp,
     find_timestamp,
-    survey_records,
 )
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.compression import Codec, compress, decompress
@@ -41,7 +39,6 @@ __all__ = [
     "EndTransactionMarker",
     "Record",
     "RecordLike",
-    "Survey",
     "batch_records",
     "batches",
     "build_batch",
@@ -51,7 +48,6 @@ __all__ = [
     "iterate_records",
     "parse_control_type",
     "parse_end_transaction_marker",
-    "survey_batch",
 ]
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -182,25 +178,6 @@ def find_record_by_timestamp(
 def find_record_with_max_timestamp(header: BatchHeader, data: Buffer) -> tuple[int, int] | None:
     """(timestamp, offset) of the batch's first record with its largest timestamp."""
     return find_max_timestamp(header, *_record_data(header, data))
-
-
-def survey_batch(
-    header: BatchHeader,
-    data: Buffer,
-    *,
-    keys_required: bool = False,
-    earliest_ms: int = -1,
-    latest_ms: int = (1 << 63) - 1,
-) -> Survey:
-    """What one look at every record of a batch tells; see `Survey`. Raises KafkaError
-    CORRUPT_MESSAGE if count, sizes, offsets and bytes don't agree."""
-    return survey_records(
-        header,
-        *_record_data(header, data),
-        keys_required=keys_required,
-        earliest_ms=earliest_ms,
-        latest_ms=latest_ms,
-    )
 
 
 def _record_data(header: BatchHeader, data: Buffer) -> tuple[Buffer, int, int]:

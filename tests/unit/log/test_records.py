@@ -30,7 +30,6 @@ from kstore.log.records import (
     iterate_records,
     parse_control_type,
     parse_end_transaction_marker,
-    survey_batch,
 )
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -290,22 +289,6 @@ def test_searching_in_a_batch_of_a_longer_buffer() -> None:
         batch_records(second, data[:-1])
 
 
-@pytest.mark.parametrize("codec", CODECS)
-def test_survey(codec: str) -> None:
-    items: list[RecordLike] = [(b"k", b"", 50), (None, b"", 90), (b"", b"", 40), (None, None, 90)]
-    batch = build_batch(items, base_offset=10, compression=codec)
-    header = only_header(batch)
-    plain = survey_batch(header, batch)
-    assert (plain.max_timestamp, plain.offset_of_max_timestamp) == (90, 11)
-    assert plain.is_consecutive
-    assert (plain.keyless, plain.mistimed) == ([], [])
-    strict = survey_batch(header, batch, keys_required=True, earliest_ms=45, latest_ms=80)
-    assert strict.keyless == [1, 3]
-    assert strict.mistimed == [(1, 90), (2, 40), (3, 90)]
-    gap = raw_batch(raw_record(0) + raw_record(2), count=2, last_offset_delta=2)
-    assert not survey_batch(only_header(gap), gap).is_consecutive
-
-
 # --- what is damaged -------------------------------------------------------------------------
 
 
@@ -315,7 +298,6 @@ def expect_corrupt(batch: bytes, *reasons: str) -> None:
         lambda header: batch_records(header, batch),
         lambda header: find_record_by_timestamp(header, batch, START_MS, from_offset=1 << 50),
         lambda header: find_record_with_max_timestamp(header, batch),
-        lambda header: survey_batch(header, batch),
     ]
     for reader in readers:
         with pytest.raises(KafkaError) as caught:
