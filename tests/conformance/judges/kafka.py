@@ -68,8 +68,10 @@ def java_command(tool: str, *options: str) -> list[str]:
 class KafkaTools:
     """Kafka's command-line tools, one Java process a call."""
 
-    def run(self, tool: str, *arguments: str, stdin: str = "", timeout_s: float = 90) -> str:
-        """Runs a tool that must end with status 0; returns its stdout."""
+    def run(
+        self, tool: str, *arguments: str, stdin: str = "", timeout_s: float = 90
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a tool that must end with status 0; what it printed is in the result."""
         done = subprocess.run(
             [*java_command(tool), *arguments],
             input=stdin,
@@ -81,7 +83,7 @@ class KafkaTools:
             f"{tool} {arguments}: status {done.returncode}\n"
             f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
         )
-        return done.stdout
+        return done
 
 
 class KafkaProcess(BrokerProcess):

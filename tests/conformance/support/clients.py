@@ -67,9 +67,17 @@ def end_offsets(bootstrap_servers: str, topic: str, partition_count: int) -> dic
     return ends
 
 
-def write_confluent(bootstrap_servers: str, topic: str, records: list[Sent], codec: str) -> None:
+def write_confluent(
+    bootstrap_servers: str, topic: str, records: list[Sent], codec: str, batch_count: int = 10_000
+) -> None:
+    """Writes records in batches of at most `batch_count`."""
     producer = confluent_kafka.Producer(
-        {"bootstrap.servers": bootstrap_servers, "compression.type": codec, "linger.ms": 5}
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "compression.type": codec,
+            "linger.ms": 5,
+            "batch.num.messages": batch_count,
+        }
     )
     failures: list[object] = []
 

@@ -1,0 +1,83 @@
+"""The same call of Kafka's tool and of `kstore` against the same broker says the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.conformance.judges.kafka import KafkaTools
+from tests.conformance.support.broker import BrokerProcess, run_kstore
+
+pytestmark = pytest.mark.jdk
+
+
+def both(
+    broker: BrokerProcess, tools: KafkaTools, name: str, *options: str, stdin: str = ""
+) -> tuple[str, str]:
+    """What Kafka's tool printed, and what ours did."""
+    words = ("--bootstrap-server", broker.bootstrap_servers, *options)
+    return tools.run(name, *words, stdin=stdin), run_kstore(name, *words, stdin=stdin)
+
+
+def facts(text: str) -> list[list[str]]:
+    """The words of each line that has some."""
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def test_topics(broker: BrokerProcess, kafka_tools: KafkaTools) -> None:
+    create = ("topics", "--bootstrap-server", broker.bootstrap_servers, "--create")
+    configs = ("--config", "retention.ms=100000", "--config", "cleanup.policy=compact,delete")
+    run_kstore(*create, "--topic", "judged-a", "--partitions", "3", *configs)
+    kafka_tools.run(*create, "--topic", "judged-b")
+    theirs, ours = both(broker, kafka_tools, "topics", "--list", "--topic", "judged.*")
+    assert ours == theirs
+    for options in (
+        ("--topic", "judged-a"),
+        ("--topic", "judged-b"),
+        ("--topic", "judged-a", "--topics-with-overrides"),
+        ("--topic", "judged-a", "--under-replicated-partitions"),
+    ):
+        theirs, ours = both(broker, kafka_tools, "topics", "--describe", *options)
+        # Ours can't ask for eligible leader replicas; Kafka's says N/A where the broker can't tell.
+        known = re.sub(r"(Elr|LastKnownElr): [0-9,]*", r"\1: N/A", theirs)
+        assert ours.splitlines() == known.splitlines()
+
+
+def test_records_and_their_partitions(broker: BrokerProcess, kafka_tools: KafkaTools) -> None:
+    servers = ("--bootstrap-server", broker.bootstrap_servers)
+    keys = [f"key-{number},value {number}" for number in range(40)]
+    reader = ("--property", "parse.key=true", "--property", "key.separator=,")
+    for topic, run in (("judged-theirs", kafka_tools.run), ("judged-ours", run_kstore)):
+        run_kstore("topics", *servers, "--create", "--topic", topic, "--partitions", "5")
+        run("console-producer", *servers, "--topic", topic, *reader, stdin="\n".join(keys) + "\n")
+    fields = ("print.key", "print.partition", "print.offset", "print.headers", "key.separator=|")
+    asked = [field if "=" in field else f"{field}=true" for field in fields]
+    options = [word for one in asked for word in ("--formatter-property", one)]
+    printed = []
+    for topic in ("judged-theirs", "judged-ours"):
+        reading = ("--topic", topic, "--from-beginning", "--max-messages", "40", *options)
+        theirs, ours = both(broker, kafka_tools, "console-consumer", *reading)
+        assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
+        printed.append(sorted(ours.splitlines()))
+    # Keys go to the partitions that Java's producer chooses.
+    assert printed[0] == printed[1]
+
+
+def test_consumer_groups(broker: BrokerProcess, kafka_tools: KafkaTools) -> None:
+    servers = ("--bootstrap-server", broker.bootstrap_servers)
+    run_kstore("topics", *servers, "--create", "--topic", "judged-read", "--partitions", "1")
+    run_kstore("console-producer", *servers, "--topic", "judged-read", stdin="1\n2\n3\n")
+    reading = ("--topic", "judged-read", "--group", "judged", "--from-beginning")
+    run_kstore("console-consumer", *servers, *reading, "--max-messages", "2")
+    for options in (
+        ("--list",),
+        ("--list", "--state", "--type"),
+        ("--describe", "--group", "judged"),
+        ("--describe", "--group", "judged", "--verbose"),
+        ("--describe", "--group", "judged", "--members"),
+        ("--describe", "--group", "judged", "--state"),
+        ("--describe", "--group", "judged", "--state", "--verbose"),
+    ):
+        theirs, ours = both(broker, kafka_tools, "consumer-groups", *options)
+        assert sorted(facts(ours)) == sorted(facts(theirs)), options
