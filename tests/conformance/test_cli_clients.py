@@ -104,6 +104,7 @@ def test_a_topic_is_created_listed_described_and_deleted(kstore: Command) -> Non
     assert "\tPartitionCount: 6\tReplicationFactor: 1\t" in text[0]
     assert [line.split("\t")[2] for line in text[1:]] == [f"Partition: {n}" for n in range(6)]
     rows = kstore.rows("topics", "--describe", "--topic", "cli-positions")
+    assert rows == kstore.rows("topics", "--describe", "--topic-id", str(rows[0]["topic_id"]))
     assert [row["partition"] for row in rows] == list(range(6))
     leaders = {row["leader"] for row in rows}
     assert len(leaders) == 1

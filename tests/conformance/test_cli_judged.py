@@ -17,7 +17,8 @@ def both(
 ) -> tuple[str, str]:
     """What Kafka's tool printed, and what ours did."""
     words = ("--bootstrap-server", broker.bootstrap_servers, *options)
-    return tools.run(name, *words, stdin=stdin), run_kstore(name, *words, stdin=stdin)
+    theirs = tools.run(name, *words, stdin=stdin).stdout
+    return theirs, run_kstore(name, *words, stdin=stdin)
 
 
 def facts(text: str) -> list[list[str]]:
