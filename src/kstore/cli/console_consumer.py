@@ -7,27 +7,22 @@ records were processed, in Kafka's words.
 
 from __future__ import annotations
 
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import randrange
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kstore.cli.errors import CallError, CommandError, warn
+from kstore.cli.errors import CallError
 from kstore.cli.options import BootstrapServer, CommandConfig
-from kstore.cli.output import discard_stdout
 from kstore.cli.properties import parse_pairs, read_properties
 from kstore.cli.record_format import RecordFormat, as_json
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaError, Message
+    from confluent_kafka import Consumer, Message
 
     from kstore.cli.clients import Watch
     from kstore.cli.consumption import Reader
@@ -35,15 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["console_consumer"]
 
 _DEFAULT_FORMATTER = "DefaultMessageFormatter"
-
-# How long one wait for a record lasts, and so how late an interrupt can be seen.
-_POLL_S = 0.2
-
-# How many records are taken together once the first has come.
-_BATCH_COUNT = 500
-
-# How long a group may take to give us partitions before --timeout-ms counts anyway.
-_JOIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +42,14 @@ class _Source:
     offset: str | None
     from_beginning: bool
     group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """When to stop: after so many records (-1: never), or after so many seconds without one."""
+
+    max_messages: int
+    timeout_s: float | None
 
 
 def console_consumer(
@@ -143,11 +137,9 @@ def console_consumer(
     format_properties |= {"key.deserializer": key_deserializer} if key_deserializer else {}
     format_properties |= {"value.deserializer": value_deserializer} if value_deserializer else {}
     record_format = RecordFormat(format_properties | parse_pairs(formatter_property))
-    printer = _Printer(
-        as_json if json else record_format.line, sys.stdout.buffer, skip=skip_message_on_error
-    )
-    timeout_s = timeout_ms / 1000 if timeout_ms >= 0 else None
-    _consume(bootstrap_server, source, settings, printer, max_messages, timeout_s)
+    limits = _Limits(max_messages, timeout_ms / 1000 if timeout_ms >= 0 else None)
+    line = as_json if json else record_format.line
+    _consume(bootstrap_server, source, settings, limits, line, skip=skip_message_on_error)
 
 
 def _group(group: str | None, properties: Mapping[str, str]) -> str | None:
@@ -209,20 +201,28 @@ def _consume(
     servers: str,
     source: _Source,
     settings: Mapping[str, str],
-    printer: _Printer,
-    max_messages: int,
-    timeout_s: float | None,
+    limits: _Limits,
+    line: Callable[[Message], bytes],
+    *,
+    skip: bool,
 ) -> None:
     from confluent_kafka import Consumer
 
     from kstore.cli.clients import Watch, new_client
+    from kstore.cli.consume_loop import ConsumeLoop, Printer, stopping_on_signals
 
     watch = Watch(servers)
     consumer = new_client(Consumer, servers, settings, watch)
-    in_group = source.group is not None
-    loop = _Loop(consumer, printer, max_messages, timeout_s, in_group=in_group)
+    printer = Printer(line, sys.stdout.buffer, skip=skip)
+    loop = ConsumeLoop(
+        consumer,
+        printer,
+        max_messages=limits.max_messages,
+        timeout_s=limits.timeout_s,
+        in_group=source.group is not None,
+    )
     try:
-        with _stopping_on_signals(loop.stop):
+        with stopping_on_signals(loop.stop):
             loop.run(_reader(consumer, watch, source, settings["auto.offset.reset"]))
     finally:
         consumer.close()
@@ -230,174 +230,15 @@ def _consume(
 
 
 def _reader(consumer: Consumer, watch: Watch, source: _Source, reset: str) -> Reader:
-    from kstore.cli.consumption import (
-        GroupReader,
-        PartitionReader,
-        TopicReader,
-        logical_offset,
-    )
+    from kstore.cli.consume_loop import warn_once
+    from kstore.cli.consumption import GroupReader, PartitionReader, TopicReader, logical_offset
 
     if source.topic is None:
         return GroupReader(consumer, watch, f"^({source.include})$")
     if source.group is not None:
         return GroupReader(consumer, watch, source.topic)
     if source.partition is None:
-        return TopicReader(consumer, watch, source.topic, logical_offset(reset), _warn_once())
+        return TopicReader(consumer, watch, source.topic, logical_offset(reset), warn_once())
     start = (source.offset or reset).lower()
     offset = int(start) if start.isdecimal() else logical_offset(start)
     return PartitionReader(consumer, watch, source.topic, source.partition, offset)
-
-
-def _warn_once() -> Callable[[str], None]:
-    said = set()
-
-    def say(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            warn(text)
-
-    return say
-
-
-@contextmanager
-def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `stop` while the block runs."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Loop:
-    """Polls until told to stop, or until enough was read or nothing came for too long."""
-
-    def __init__(
-        self,
-        consumer: Consumer,
-        printer: _Printer,
-        max_messages: int,
-        timeout_s: float | None,
-        *,
-        in_group: bool,
-    ) -> None:
-        self._in_group = in_group
-        self._consumer = consumer
-        self._printer = printer
-        self._max_messages = max_messages
-        self._timeout_s = timeout_s
-        self._stopped = False
-        self._warn = _warn_once()
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def run(self, reader: Reader) -> None:
-        """Reads and prints. Raises `CommandError` for what reading on can't mend."""
-        reader.start()
-        joined_by = time.monotonic() + _JOIN_S
-        quiet_since = time.monotonic()
-        while not self._stopped and self._wanted() > 0:
-            message = self._consumer.poll(self._patience(quiet_since))
-            now = time.monotonic()
-            if message is None:
-                reader.idle()
-                if not reader.started and now < joined_by:
-                    quiet_since = now
-                if self._timeout_s is not None and now - quiet_since >= self._timeout_s:
-                    return
-                continue
-            rest = self._consumer.consume(min(self._wanted(), _BATCH_COUNT) - 1, 0)
-            if not self._print_all([message, *rest]):
-                return
-            quiet_since = time.monotonic()
-
-    def _wanted(self) -> int:
-        if self._max_messages < 0:
-            return _BATCH_COUNT
-        return self._max_messages - self._printer.count
-
-    def _patience(self, quiet_since: float) -> float:
-        if self._timeout_s is None:
-            return _POLL_S
-        left = quiet_since + self._timeout_s - time.monotonic()
-        return min(max(left, 0), _POLL_S)
-
-    def _print_all(self, messages: list[Message]) -> bool:
-        """Prints records; false if nobody reads them any more."""
-        records = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                records.append(message)
-            else:
-                self._complain(error)
-        if self._printer.write(records):
-            self._store(records)
-            return True
-        print("Unable to write to standard out, closing consumer.", file=sys.stderr)
-        return False
-
-    def _store(self, records: list[Message]) -> None:
-        """Marks records for the group's next commit, now that they are written."""
-        from confluent_kafka import KafkaError, KafkaException
-
-        if not self._in_group:
-            return
-        for last in {(one.topic(), one.partition()): one for one in records}.values():
-            try:
-                self._consumer.store_offsets(message=last)
-            except KafkaException as error:
-                # The partition was taken from us since; its next owner reads the records again.
-                if error.args[0].code() != KafkaError._STATE:
-                    raise
-
-    def _complain(self, error: KafkaError) -> None:
-        from confluent_kafka import KafkaError
-
-        from kstore.cli.clients import explain
-
-        if error.retriable() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            self._warn(explain(error))
-        else:
-            raise CommandError(explain(error))
-
-
-class _Printer:
-    """Writes records to stdout and counts them."""
-
-    def __init__(self, line: Callable[[Message], bytes], out: BinaryIO, *, skip: bool) -> None:
-        self.count = 0
-        self._line = line
-        self._out = out
-        self._skip = skip
-
-    def write(self, messages: list[Message]) -> bool:
-        """Writes and flushes; false if the reader of stdout has gone.
-
-        Raises `CommandError` for a record that can't be printed, unless those are skipped.
-        """
-        try:
-            for message in messages:
-                self.count += 1
-                self._out.write(self._text(message))
-            self._out.flush()
-        except BrokenPipeError:
-            discard_stdout()
-            return False
-        return True
-
-    def _text(self, message: Message) -> bytes:
-        try:
-            return self._line(message)
-        except ValueError as error:
-            where = f"{message.topic()}-{message.partition()} at offset {message.offset()}"
-            if not self._skip:
-                raise CommandError(f"{where}: {error}") from None
-            warn(f"skipped {where}: {error}")
-            return b""

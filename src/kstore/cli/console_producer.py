@@ -161,7 +161,9 @@ def producer_settings(
     """The producer's settings: an option that was given, else a property, else the default."""
     settings = {**_DEFAULTS, **properties}
     settings |= {name: str(value) for name, value in given.items() if value is not None}
-    sure = settings["acks"] in ("-1", "all") and settings["retries"] != "0"
+    if settings["acks"] not in ("all", "-1", "0", "1"):
+        raise CallError(f"acks={settings['acks']}: want all, -1, 0 or 1")
+    sure = settings["acks"] in ("all", "-1") and settings["retries"] != "0"
     # As Java's producer: idempotent wherever the other settings allow it.
     settings.setdefault("enable.idempotence", "true" if sure else "false")
     if not settings["delivery.timeout.ms"].isdecimal():

@@ -151,7 +151,7 @@ def describe_groups(cluster: Cluster, options: GroupOptions) -> int:
     if options.as_json:
         output.print_json(_json_row(row, options) for group in rows.values() for row in group)
     else:
-        _print(known, rows, columns)
+        _print(known, rows, columns, even_empty=options.members)
     for name in described.keys() - known.keys():
         report(f"consumer group '{name}' does not exist")
     return 0 if known.keys() == described.keys() else 1
@@ -171,6 +171,8 @@ def _print(
     described: Mapping[str, ConsumerGroupDescription],
     rows: Mapping[str, list[Row]],
     columns: Sequence[Column],
+    *,
+    even_empty: bool,
 ) -> None:
     for name, group_rows in rows.items():
         state = _state(described[name])
@@ -180,7 +182,7 @@ def _print(
         elif state in _REBALANCING:
             print(f"\nWarning: Consumer group '{name}' is rebalancing.", file=sys.stderr)
         sys.stderr.flush()
-        if group_rows:
+        if group_rows or even_empty:
             print()
             output.print_table(columns, group_rows)
 

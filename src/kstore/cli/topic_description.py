@@ -6,7 +6,7 @@ show as `N/A`, as in Kafka's tool when the broker can't say, and the latter not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ def _topics(cluster: Cluster, options: TopicOptions) -> list[Topic]:
     )
     facts = [cluster.wait(futures[name]) for name in names]
     if options.topic_id:
-        facts = [fact for fact in facts if str(fact.topic_id) == options.topic_id]
+        facts = [fact for fact in facts if _id_text(fact) == options.topic_id]
         if not facts and not options.if_exists:
             raise CommandError(f"topic id '{options.topic_id}' does not exist")
     configs = _configs(cluster, [fact.name for fact in facts])
@@ -150,18 +150,23 @@ def _topic(fact: TopicDescription, configs: Mapping[str, Any]) -> Topic:
     min_isr = configs.get("min.insync.replicas")
     return Topic(
         name=fact.name,
-        topic_id=str(fact.topic_id),
+        topic_id=_id_text(fact),
         partitions=partitions,
         configs={name: entry.value for name, entry in configs.items() if not entry.is_default},
         min_isr=int(min_isr.value) if min_isr else 1,
     )
 
 
+def _id_text(fact: TopicDescription) -> str:
+    """A topic id as Kafka writes it: base64 for URLs. confluent-kafka's is the other base64."""
+    return str(fact.topic_id).replace("+", "-").replace("/", "_")
+
+
 def _ids(nodes: Sequence[Node]) -> list[int]:
     return [node.id for node in nodes]
 
 
-def partition_filter(options: TopicOptions, live: set[int]) -> Keep:
+def partition_filter(options: TopicOptions, live: Set[int]) -> Keep:
     """The choice of partitions that the options ask for; all partitions if they ask for none."""
 
     def under_replicated(topic: Topic, one: Partition) -> bool:
