@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from tests.conformance.support.broker import BrokerProcess, kstore_command, run_kstore
+from tests.conftest import StartBroker
 
 Rows = list[dict[str, object]]
 
@@ -279,6 +280,20 @@ def test_a_consumer_ends_well_when_its_reader_does(kstore: Command) -> None:
         kstore.run("console-producer", "--topic", "cli-piped", stdin="third\n")
         assert consumer.wait(DEADLINE_S) == 0
         assert consumer.stderr.readline() == "Unable to write to standard out, closing consumer.\n"
+
+
+def test_a_consumer_outlives_a_restart_of_its_broker(start_broker: StartBroker) -> None:
+    broker = start_broker()
+    kstore = Command(broker.bootstrap_servers)
+    kstore.run("topics", "--create", "--topic", "cli-kept", "--partitions", "1")
+    with kstore.started("console-consumer", "--topic", "cli-kept", "--from-beginning") as consumer:
+        assert consumer.stdout is not None
+        for text in ("before\n", "after\n"):
+            kstore.run("console-producer", "--topic", "cli-kept", stdin=text)
+            assert consumer.stdout.readline() == text
+            broker.restart()
+        consumer.send_signal(signal.SIGTERM)
+        assert consumer.wait(DEADLINE_S) == 0
 
 
 def test_a_settings_file_reaches_the_client(kstore: Command, tmp_path: Path) -> None:

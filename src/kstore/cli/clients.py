@@ -50,7 +50,7 @@ class Client(Protocol):
 
 
 class Watch:
-    """What a client reported of its connections since the last time that all was well."""
+    """What a client reported of its connections; each wait for an answer looks here."""
 
     def __init__(self, servers: str) -> None:
         self._servers = servers

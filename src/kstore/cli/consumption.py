@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from confluent_kafka import (
@@ -120,6 +121,7 @@ class TopicReader:
 
     def start(self) -> None:
         """Assigns the partitions that are there. Raises `CommandError`."""
+        self._next_look = time.monotonic() + _LOOK_S
         self._look()
         self._offset = OFFSET_BEGINNING
         self.started = True
@@ -127,7 +129,10 @@ class TopicReader:
     def idle(self) -> None:
         """Looks for new partitions, now and then."""
         if time.monotonic() >= self._next_look:
-            self._look()
+            self._next_look = time.monotonic() + _LOOK_S
+            # A broker that went away may come back; the consumer then goes on by itself.
+            with suppress(CommandError):
+                self._look()
 
     def _look(self) -> None:
         topic = metadata(self._consumer, self._watch, topic=self._topic).topics[self._topic]
@@ -144,4 +149,3 @@ class TopicReader:
                 [TopicPartition(self._topic, index, self._offset) for index in sorted(new)]
             )
             self._known |= new
-        self._next_look = time.monotonic() + _LOOK_S

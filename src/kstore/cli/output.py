@@ -60,16 +60,16 @@ def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
     if not for_people():
         print("\n".join(plain_table(columns, rows)))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        numbers = all(isinstance(row[column.key], int | None) for row in rows)
-        table.add_column(
-            column.heading, justify="right" if numbers and rows else "left", overflow="fold"
-        )
+        values = [row[column.key] for row in rows if row[column.key] is not None]
+        numbers = bool(values) and all(isinstance(value, int) for value in values)
+        table.add_column(column.heading, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row[column.key])) for column in columns))
     Console(highlight=False).print(table)

@@ -51,7 +51,7 @@ def test_a_terminal_gets_a_table(
     monkeypatch.setattr(output, "for_people", lambda: True)
     print_table(COLUMNS, ROWS)
     drawn = capsys.readouterr().out
-    assert "┃" in drawn
+    assert "───" in drawn
     for text in ("TOPIC", "vehicle-positions", "[red]t[/red]", "11"):
         assert text in drawn
 
