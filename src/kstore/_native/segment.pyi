@@ -10,6 +10,7 @@ __all__ = [
     "FITS",
     "GROW",
     "ROLL",
+    "SPILL",
     "SegmentWriter",
     "check_run",
     "find_batch",
@@ -22,6 +23,7 @@ __all__ = [
 FITS: Final[int]
 GROW: Final[int]
 ROLL: Final[int]
+SPILL: Final[int]
 BACKWARDS: Final[int]
 
 @final
@@ -53,16 +55,13 @@ class SegmentWriter:
 
 def find_batch(data: Buffer, position: int, end: int, offset: int) -> tuple[int, int]: ...
 def find_newer(data: Buffer, position: int, end: int, timestamp_ms: int) -> tuple[int, int]: ...
-def check_run(
-    data: Buffer, start: int, base_offset: int, next_offset: int
-) -> tuple[int, int, int]: ...
+def check_run(data: Buffer, base_offset: int, next_offset: int) -> tuple[int, int, int]: ...
 def index_run(
     data: Buffer,
-    start: int,
     end: int,
     file_position: int,
-    indexer: SegmentIndexer | None,
+    indexer: SegmentIndexer,
     leader_epoch: int,
-) -> list[BatchHeader]: ...
+) -> list[tuple[int, int]]: ...
 def is_zero(data: Buffer, start: int = 0) -> bool: ...
 def read_headers(data: Buffer, file_position: int) -> list[BatchHeader]: ...

@@ -48,6 +48,7 @@ __all__ = [
     "FITS",
     "GROW",
     "ROLL",
+    "SPILL",
     "SegmentWriter",
     "check_run",
     "find_batch",
@@ -61,11 +62,14 @@ cdef enum:
     FITS = 0
     GROW = 1     # the map ends before the batch would
     ROLL = 2     # the batch belongs into a new segment
+    SPILL = 3    # a page of index entries is to be moved to its file
+
+    SPILL_COUNT = 512
 
     BACKWARDS = 32   # the offsets of a batch are not above those before it, or far beyond
 
 globals().update(
-    FITS=<int> FITS, GROW=<int> GROW, ROLL=<int> ROLL, BACKWARDS=<int> BACKWARDS
+    FITS=<int> FITS, GROW=<int> GROW, ROLL=<int> ROLL, SPILL=<int> SPILL, BACKWARDS=<int> BACKWARDS
 )
 
 
@@ -159,12 +163,14 @@ cdef class SegmentWriter:
                 waited_ms = header.max_timestamp - self.first_timestamp
             else:
                 waited_ms = now_ms - self.created_ms
-            if waited_ms > self.roll_ms:
+            if (
+                waited_ms > self.roll_ms
+                or self.indexer.offsets.count >= self.max_offset_entries
+                or self.indexer.times.count >= self.max_time_entries - 1
+            ):
                 return True
         return (
-            self.indexer.offsets.count >= self.max_offset_entries
-            or self.indexer.times.count >= self.max_time_entries - 1
-            or header.base_offset + header.last_offset_delta - self.indexer.base_offset > INT32_MAX
+            header.base_offset + header.last_offset_delta - self.indexer.base_offset > INT32_MAX
         )
 
     def append(
@@ -183,6 +189,8 @@ cdef class SegmentWriter:
         fields.leader_epoch = leader_epoch
         if self.is_full(&fields, header.size, now_ms):
             return ROLL
+        if self.indexer.offsets.count >= SPILL_COUNT or self.indexer.times.count >= SPILL_COUNT:
+            return SPILL
         if header.size > self.capacity - self.size:
             return GROW
         PyObject_GetBuffer(data, &source, PyBUF_SIMPLE)
@@ -291,8 +299,8 @@ def find_newer(data, Py_ssize_t position, Py_ssize_t end, int64_t timestamp_ms):
     return run_search(data, position, end, INT64_MIN, timestamp_ms)
 
 
-def check_run(data, Py_ssize_t start, int64_t base_offset, int64_t next_offset):
-    """How far data[start:] holds sound batches that follow each other; the GIL is free meanwhile.
+def check_run(data, int64_t base_offset, int64_t next_offset):
+    """How far `data` holds sound batches that follow each other; the GIL is free meanwhile.
 
     The offsets have to be at or above `next_offset`, rise, and stay within 2**31 of the segment's
     `base_offset`. Returns (position, next offset, fault): the fault at that position is one of
@@ -301,13 +309,11 @@ def check_run(data, Py_ssize_t start, int64_t base_offset, int64_t next_offset):
     cdef Py_buffer buffer
     cdef Header header
     cdef const unsigned char *bytes
-    cdef Py_ssize_t position = start
+    cdef Py_ssize_t position = 0
     cdef int fault = SOUND
     PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
     try:
         bytes = <const unsigned char *> buffer.buf
-        if not 0 <= start <= buffer.len:
-            raise ValueError(f"position {start} is not in {buffer.len} bytes")
         with nogil:
             while position < buffer.len:
                 fault = check_bytes(bytes + position, buffer.len - position, True, &header)
@@ -328,38 +334,36 @@ def check_run(data, Py_ssize_t start, int64_t base_offset, int64_t next_offset):
 
 
 def index_run(
-    data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t file_position, SegmentIndexer indexer,
+    data, Py_ssize_t end, Py_ssize_t file_position, SegmentIndexer indexer not None,
     int32_t leader_epoch,
 ):
-    """Notes the batches data[start:end], known to be sound, in `indexer`, if there is one.
+    """Notes the batches data[:end], known to be sound, in `indexer`.
 
-    `file_position` is where data[start] stands in the segment. Returns the headers of those batches
-    of which more has to be remembered: they have a producer, or a leader epoch above the last one.
+    `file_position` is where data[0] stands in the segment. Returns (leader epoch, base offset) for
+    each batch that begins an epoch above `leader_epoch` and those before it.
     """
     cdef Py_buffer buffer
     cdef Header header
     cdef const unsigned char *bytes
-    cdef Py_ssize_t position = start
-    cdef list remarkable = []
+    cdef Py_ssize_t position = 0
+    cdef list epochs = []
     PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
     try:
         bytes = <const unsigned char *> buffer.buf
-        if not 0 <= start <= end <= buffer.len:
-            raise ValueError(f"no bytes {start} to {end} in {buffer.len}")
+        if not 0 <= end <= buffer.len:
+            raise ValueError(f"no {end} bytes in {buffer.len}")
         while end - position >= HEADER_SIZE:
             read_header(bytes + position, &header)
             if header.batch_length < HEADER_SIZE - LOG_OVERHEAD:
                 break
-            if indexer is not None:
-                indexer.note(&header, file_position + position - start)
-            if header.producer_id >= 0 or header.leader_epoch > leader_epoch:
-                if header.leader_epoch > leader_epoch:
-                    leader_epoch = header.leader_epoch
-                remarkable.append(make_header(&header, file_position + position - start))
+            indexer.note(&header, file_position + position)
+            if header.leader_epoch > leader_epoch:
+                leader_epoch = header.leader_epoch
+                epochs.append((leader_epoch, header.base_offset))
             position += LOG_OVERHEAD + <Py_ssize_t> header.batch_length
     finally:
         PyBuffer_Release(&buffer)
-    return remarkable
+    return epochs
 
 
 def read_headers(data, Py_ssize_t file_position):

@@ -3,9 +3,10 @@
 An epoch begins at an offset and ends where the next one begins. Followers and consumers ask for
 the end of an epoch to find where their copy left the leader's. Epochs and start offsets rise.
 
-The file is replaced at each new epoch but synced only together with the log (`sync`): an epoch
-that has written nothing durable yet is known again from the batches that recovery reads. Used by
-the thread of the log; `sync` may run in a worker.
+Changes are in memory first: the log writes the file before its next append (`unwritten`), and
+syncs it together with its segments. An epoch that was lost so has written nothing durable, or is
+known again from the batches that recovery reads. Used by the thread of the log; `sync` may run in
+a worker.
 """
 
 from __future__ import annotations
@@ -25,20 +26,22 @@ UNDEFINED_EPOCH_OFFSET = -1
 class LeaderEpochs:
     """The epochs of one log."""
 
-    __slots__ = ("_directory", "_entries", "_files", "_unsynced")
+    __slots__ = ("_directory", "_entries", "_files", "_unsynced", "unwritten")
 
     def __init__(self, files: Files, directory: Path) -> None:
         self._files = files
         self._directory = directory
         self._entries: list[tuple[int, int]] = []
         self._unsynced = False
+        self.unwritten = False
 
     @classmethod
     def load(cls, files: Files, directory: Path) -> LeaderEpochs:
         """What the file says, nothing if there is none. Raises ValueError if it is malformed."""
         epochs = cls(files, directory)
         for epoch, start_offset in parse_epochs(files.read_file(directory / EPOCHS) or b""):
-            epochs._assign(epoch, start_offset)
+            epochs.assign(epoch, start_offset)
+        epochs.unwritten = False
         return epochs
 
     @property
@@ -50,24 +53,20 @@ class LeaderEpochs:
         """(epoch, start offset), the oldest first."""
         return list(self._entries)
 
-    def assign(self, epoch: int, start_offset: int, *, write: bool = True) -> None:
+    def assign(self, epoch: int, start_offset: int) -> None:
         """Batches from `start_offset` on are of `epoch`, if that is news.
 
         Entries that contradict it go: an epoch that wrote nothing, or one of another history.
         """
         if epoch < 0 or start_offset < 0:
             raise ValueError(f"epoch {epoch} can't begin at offset {start_offset}")
-        if self._assign(epoch, start_offset) and write:
-            self.write()
-
-    def _assign(self, epoch: int, start_offset: int) -> bool:
         entries = self._entries
         if entries and entries[-1][0] == epoch and entries[-1][1] <= start_offset:
-            return False
+            return
         while entries and (entries[-1][0] >= epoch or entries[-1][1] >= start_offset):
             entries.pop()
         entries.append((epoch, start_offset))
-        return True
+        self.unwritten = True
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
         """(largest epoch that is at most `epoch`, its end offset), or (-1, -1) if unknown."""
@@ -90,32 +89,33 @@ class LeaderEpochs:
         kept = [entry for entry in self._entries if entry[1] < end_offset]
         if len(kept) < len(self._entries):
             self._entries = kept
-            self.write()
+            self.unwritten = True
 
     def truncate_from_start(self, start_offset: int) -> None:
         """The log starts at `start_offset` now: the epoch that holds it begins there."""
         below = bisect_right(self._entries, start_offset, key=lambda entry: entry[1])
         if below and (below > 1 or self._entries[0][1] < start_offset):
             self._entries[:below] = [(self._entries[below - 1][0], start_offset)]
-            self.write()
+            self.unwritten = True
 
     def clear(self) -> None:
         if self._entries:
             self._entries = []
-            self.write()
+            self.unwritten = True
 
     def moved(self, directory: Path) -> None:
         """The log's directory has a new name."""
         self._directory = directory
 
     def write(self) -> None:
-        """Replaces the file; a power cut may still undo that until `sync`."""
-        self._unsynced = True
+        """Replaces the file; a power cut may still undo that until `sync`. Raises OSError."""
         data = format_epochs(self._entries)
         self._files.replace_file(self._directory / EPOCHS, data, durable=False)
+        self.unwritten = False
+        self._unsynced = True
 
     def sync(self) -> None:
-        """Returns when the file is on the disk."""
+        """Returns when what was written is on the disk. Raises OSError."""
         if self._unsynced:
             self._unsynced = False
             with self._files.opened(self._directory / EPOCHS) as descriptor:

@@ -10,6 +10,8 @@ import re
 import uuid
 from typing import NamedTuple
 
+from kstore.errors import ErrorCode, KafkaError
+
 __all__ = [
     "CLEANED",
     "DELETED",
@@ -20,6 +22,7 @@ __all__ = [
     "TIME_INDEX",
     "TRANSACTION_INDEX",
     "PartitionName",
+    "check_partition",
     "deletion_name",
     "file_name",
     "parse_directory",
@@ -43,6 +46,8 @@ _MAX_NAME_LENGTH = 255
 _FILE = re.compile(r"(\d{20})(\.(?:log|index|timeindex|txnindex|snapshot))((?:\.[a-z]+)?)")
 _MARKED = re.compile(r"(\S+)-(\S+)\.(\S+)-(delete|future|stray)")
 
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
 # Directories that stand in a data directory of Kafka but hold no partition that a broker serves.
 _FOREIGN = frozenset({"remote-log-index-cache", "__cluster_metadata-0", "lost+found"})
 
@@ -63,6 +68,14 @@ def parse_file(name: str) -> tuple[int, str, str] | None:
     """(offset, suffix, second suffix or "") of a segment's file or a snapshot, else None."""
     match = _FILE.fullmatch(name)
     return (int(match[1]), match[2], match[3]) if match else None
+
+
+def check_partition(topic: str, partition: int) -> None:
+    """Raises KafkaError for a topic or partition that can't have a directory (Kafka's Topic)."""
+    if topic in (".", "..") or not _TOPIC.fullmatch(topic):
+        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic!r} is no name for a topic")
+    if not 0 <= partition < 1 << 31:
+        raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"{topic} can't have partition {partition}")
 
 
 def partition_name(topic: str, partition: int) -> str:

@@ -270,10 +270,21 @@ class Segment:
         handle = self._handles.get(self.path)
         self._handles.files.truncate(handle.descriptor, writer.size)
         self._max_time = self.max_time()
-        self._size = writer.size
-        self.writer = self.offsets.tail = self.times.tail = None
-        self._map = self._readable = None
-        writer.detach()
+        self.release()
+
+    def release(self) -> None:
+        """Lets the map go without writing anything; slices of it stay readable."""
+        writer = self.writer
+        if writer is not None:
+            self._size = writer.size
+            self.writer = self.offsets.tail = self.times.tail = None
+            self._map = self._readable = None
+            writer.detach()
+
+    def recovered(self, size: int, max_timestamp: int, max_timestamp_offset: int) -> None:
+        """What recovery found; the files are in order."""
+        self._size = size
+        self._max_time = TimeEntry(max_timestamp, max_timestamp_offset)
 
     def truncate_to(self, offset: int) -> None:
         """Drops the batches from the one that holds `offset` on. Raises OSError.
@@ -305,8 +316,15 @@ class Segment:
         return best
 
     def open_files(self) -> list[Handle]:
-        """The files of the segment that a sync is for."""
-        return [self._handles.get(self.path), self.offsets.handle(), self.times.handle()]
+        """The files of the segment that a sync is for: without indexes while it is written."""
+        log = self._handles.get(self.path)
+        if self.writer is not None:
+            return [log]
+        handles = [log, self.offsets.handle(), self.times.handle()]
+        transactions = self.paths()[3]
+        if self._handles.files.exists(transactions):
+            handles.append(self._handles.get(transactions))
+        return handles
 
     def delete(self) -> None:
         """Removes the files; slices of them stay readable. Raises OSError."""

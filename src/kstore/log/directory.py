@@ -1,0 +1,112 @@
+"""The data directory: whose it is, that it is ours alone, and how it was left.
+
+Everything at its top is a file, as Kafka takes each directory there for a partition. Runs on the
+thread that opens or closes the store. Source: Kafka's LogManager, MetaPropertiesEnsemble.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from kstore.errors import StoreError
+from kstore.log.checkpoints import format_offsets, parse_offsets
+from kstore.log.files import Files
+from kstore.log.properties import (
+    CLEAN_SHUTDOWN,
+    CLEAN_SHUTDOWN_TEXT,
+    LOCK,
+    META_PROPERTIES,
+    MetaProperties,
+    format_uuid,
+    random_uuid,
+)
+
+__all__ = ["DirectoryLock", "identify", "mark_clean", "read_offsets", "take_mark", "write_offsets"]
+
+logger = logging.getLogger("kstore.log")
+
+
+class DirectoryLock:
+    """Holds a data directory for this store until `release`."""
+
+    def __init__(self, files: Files, directory: Path) -> None:
+        """Makes the directory if there is none. Raises StoreError if it can't be had."""
+        self._files = files
+        try:
+            files.make_directory(directory, parents=True)
+            descriptor = files.lock(directory / LOCK)
+        except OSError as error:
+            raise StoreError(f"the data directory {directory} can't be used: {error}") from error
+        if descriptor is None:
+            raise StoreError(
+                f"the data directory {directory} is in use: another process or store holds the "
+                f"lock on {LOCK} in it"
+            )
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Idempotent."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            self._files.close(descriptor)
+
+
+def identify(
+    files: Files, directory: Path, cluster_id: str | None, node_id: int | None
+) -> MetaProperties:
+    """Whose directory this is; a new one becomes that of `cluster_id` and `node_id`.
+
+    Raises StoreError if it is somebody else's, OSError.
+    """
+    path = directory / META_PROPERTIES
+    data = files.read_file(path)
+    if data is None:
+        found = MetaProperties(
+            cluster_id or format_uuid(random_uuid()),
+            1 if node_id is None else node_id,
+            format_uuid(random_uuid()),
+        )
+        files.replace_file(path, found.format())
+        return found
+    try:
+        found = MetaProperties.parse(data)
+    except ValueError as error:
+        raise StoreError(f"{path} can't be read: {error}") from None
+    if cluster_id is not None and cluster_id != found.cluster_id:
+        raise StoreError(
+            f"{path}: the directory is of cluster {found.cluster_id}, not {cluster_id}"
+        )
+    if node_id is not None and node_id != found.node_id:
+        raise StoreError(f"{path}: this is of node {found.node_id}, not {node_id}")
+    return found
+
+
+def take_mark(files: Files, directory: Path) -> bool:
+    """Was the store closed cleanly? The mark is gone afterwards. Raises OSError."""
+    path = directory / CLEAN_SHUTDOWN
+    if not files.exists(path):
+        return False
+    files.delete(path)
+    files.sync_directory(directory)
+    return True
+
+
+def mark_clean(files: Files, directory: Path) -> None:
+    """Says that everything was synced and closed. Raises OSError."""
+    files.replace_file(directory / CLEAN_SHUTDOWN, CLEAN_SHUTDOWN_TEXT)
+
+
+def read_offsets(files: Files, path: Path) -> dict[tuple[str, int], int]:
+    """A checkpoint of offsets; one that can't be read says nothing, as in Kafka."""
+    try:
+        return parse_offsets(files.read_file(path) or b"")
+    except (OSError, ValueError) as error:
+        logger.warning("ignoring the checkpoint %s: %s", path, error)
+        return {}
+
+
+def write_offsets(files: Files, path: Path, offsets: Mapping[tuple[str, int], int]) -> None:
+    """Raises OSError."""
+    files.replace_file(path, format_offsets(offsets))

@@ -1,0 +1,125 @@
+"""Getting a log onto the disk: by request, after a roll, and as the flush configs say.
+
+A sync covers everything up to an offset, which then becomes the recovery point: what recovery need
+not read again. Rolled segments are synced in a worker; `flush.messages` syncs within the append, as
+in Kafka, so that what is acknowledged is on the disk; `flush.ms` by a timer and a worker. A sync
+that failed is never repeated: the system may have dropped the pages that it could not write, and
+would call the next one a success. The log is failed then.
+
+Runs on the thread of the log, but for `SyncJob.run`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kstore.errors import ErrorCode, KafkaError
+from kstore.log.epochs import LeaderEpochs
+from kstore.log.files import Files
+from kstore.log.handles import Handle
+from kstore.log.state import LogState
+from kstore.runtime import Later
+
+__all__ = ["SyncJob", "flush", "flush_at_close", "flush_if_due", "flush_in_worker"]
+
+_NEVER = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SyncJob:
+    """What has to be synced for everything below `offset` to be on the disk."""
+
+    offset: int
+    files: Files
+    handles: list[Handle]
+    epochs: LeaderEpochs
+    new_names: list[Path]
+
+    def run(self) -> None:
+        """Any thread. Raises OSError."""
+        for handle in self.handles:
+            self.files.sync(handle.descriptor)
+        self.epochs.sync()
+        for directory in self.new_names:
+            self.files.sync_directory(directory)
+
+
+def _sync_job(log: LogState, offset: int, start: int, also: Handle | None = None) -> SyncJob:
+    """Syncs the segments that hold `start` up to `offset`, and the file `also`."""
+    if log.epochs.unwritten:
+        log.epochs.write()
+    segments = [
+        segment
+        for segment in log.segments.from_offset(start)
+        if segment.base_offset < offset or segment is log.segments.first
+    ]
+    is_new = any(segment.base_offset >= start for segment in segments)
+    handles = [handle for segment in segments for handle in segment.open_files()]
+    if also is not None:
+        handles.append(also)
+    return SyncJob(offset, log.files, handles, log.epochs, [log.directory] if is_new else [])
+
+
+def flush(log: LogState) -> None:
+    """Returns when all that was appended is on the disk. Raises KafkaError KAFKA_STORAGE_ERROR."""
+    log.check_usable()
+    if log.log_end_offset > log.recovery_point or log.epochs.unwritten:
+        _sync(log, log.recovery_point)
+
+
+def flush_at_close(log: LogState, snapshot: Handle) -> None:
+    """As `flush`, with what closing has changed: the last segment's size and indexes, and the
+    snapshot. Raises KafkaError KAFKA_STORAGE_ERROR."""
+    _sync(log, min(log.recovery_point, log.segments.active.base_offset), snapshot)
+
+
+def _sync(log: LogState, start: int, also: Handle | None = None) -> None:
+    try:
+        job = _sync_job(log, log.log_end_offset, start, also)
+        job.run()
+    except OSError as error:
+        raise _sync_failed(log, error) from error
+    log.recovery_point = job.offset
+
+
+def flush_in_worker(log: LogState, offset: int, also: Handle | None = None) -> None:
+    """Syncs everything below `offset`, and the file `also`, in a worker. Raises OSError."""
+    job = _sync_job(log, offset, log.recovery_point, also)
+    truncations = log.truncations
+
+    def finish(done: Later[None]) -> None:
+        error = done.error
+        if isinstance(error, OSError):
+            if not log.closed:
+                _sync_failed(log, error)
+        elif error is not None:
+            raise error
+        elif truncations == log.truncations:
+            log.recovery_point = max(log.recovery_point, job.offset)
+
+    log.runtime.run_in_worker(job.run).then(finish)
+
+
+def flush_if_due(log: LogState) -> None:
+    """What flush.messages and flush.ms ask for after an append. Raises KafkaError."""
+    if log.log_end_offset - log.recovery_point >= log.config.flush_messages:
+        flush(log)
+    elif log.flush_timer is None and log.config.flush_ms < _NEVER:
+        log.flush_timer = log.runtime.call_later(log.config.flush_ms, _flush_by_time, log)
+
+
+def _flush_by_time(log: LogState) -> None:
+    log.flush_timer = None
+    if log.closed or log.failed is not None or log.log_end_offset <= log.recovery_point:
+        return
+    try:
+        flush_in_worker(log, log.log_end_offset)
+    except OSError as error:
+        log.disk_error(error, "flushing")
+
+
+def _sync_failed(log: LogState, error: OSError) -> KafkaError:
+    failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"syncing {log.name} failed: {error}")
+    log.fail(failure)
+    return failure

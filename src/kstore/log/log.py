@@ -1,0 +1,233 @@
+"""A partition's log: the facade of the engine.
+
+What happens behind each method stands in the file that its name leads to. A log is called on one
+thread: the loop, or the embedding program. Every method raises KafkaError and nothing else for what
+can go wrong with data and disks; a log whose disk has failed (`failed`), or that is closed, answers
+KAFKA_STORAGE_ERROR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kstore._native.batch import BatchHeader, parse_header
+from kstore.configs import LogConfig
+from kstore.errors import CorruptLogError
+from kstore.log.append import Appended, Origin, append_batch, append_batches_verbatim
+from kstore.log.flush import flush, flush_at_close
+from kstore.log.read import corrupt, read_slice
+from kstore.log.records import Record, RecordLike, batch_records, build_batch
+from kstore.log.roll import roll
+from kstore.log.slices import Slice
+from kstore.log.snapshots import write_snapshot
+from kstore.log.state import LogState
+from kstore.log.timestamps import (
+    TimestampAndOffset,
+    find_max_timestamp,
+    find_offset_for_timestamp,
+)
+from kstore.log.truncate import advance_log_start, truncate_to
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["Log"]
+
+
+class Log(LogState):
+    """One partition's log. `Store` opens, makes and deletes logs.
+
+    Attributes to read: `topic`, `partition`, `topic_id`, `directory`, `config`,
+    `log_start_offset`, `log_end_offset` (the offset of the next record), `recovery_point`,
+    `leader_epoch` (-1: none), `producers`, `failed`, `faults` (damage that was cut off at opening).
+    """
+
+    __slots__ = ()
+
+    # Appending
+
+    def append(self, data: Buffer, *, now_ms: int, origin: Origin = Origin.CLIENT) -> Appended:
+        """Appends the one batch in `data`, which gets the next offsets and the leader epoch.
+
+        Raises KafkaError with Kafka's codes for a batch that is not fit (InvalidRecordError also
+        names the records), or that does not fit its producer's sequence; KAFKA_STORAGE_ERROR for a
+        full disk. Nothing is appended then.
+        """
+        return append_batch(self, data, now_ms, origin)
+
+    def append_records(
+        self,
+        records: Iterable[RecordLike],
+        *,
+        compression: int | str = "none",
+        now_ms: int | None = None,
+    ) -> Appended:
+        """Appends records as one batch; those without a timestamp get `now_ms`.
+
+        A record is a `Record` or a tuple (key, value[, timestamp_ms[, headers]]).
+        """
+        now_ms = self.runtime.time_ms() if now_ms is None else now_ms
+        batch = build_batch(records, compression=compression, timestamp_ms=now_ms)
+        return append_batch(self, batch, now_ms, Origin.CLIENT)
+
+    def append_verbatim(self, data: Buffer) -> None:
+        """Appends whole batches that keep their offsets and leader epochs, as a follower does."""
+        append_batches_verbatim(self, data, self.runtime.time_ms())
+
+    def roll(self) -> None:
+        """Begins a new segment, unless the active one is empty."""
+        self.check_usable()
+        if self.log_end_offset > self.segments.active.base_offset:
+            try:
+                roll(self, self.log_end_offset, self.runtime.time_ms())
+            except OSError as error:
+                raise self.disk_error(error, "rolling") from error
+
+    # Reading
+
+    def read(
+        self, offset: int, max_size: int, *, upto_offset: int, at_least_one: bool = True
+    ) -> Slice | None:
+        """Whole bytes from the batch that holds `offset`, all of one segment; see `Slice`.
+
+        They end after `max_size` bytes, which may cut the last batch, or before the batch that
+        holds `upto_offset`. The first batch is never cut: if it is larger than `max_size`, it comes
+        whole with `at_least_one`, else nothing does. None: nothing there. Raises KafkaError
+        OFFSET_OUT_OF_RANGE.
+        """
+        return read_slice(self, offset, max_size, upto_offset, at_least_one=at_least_one)
+
+    def batches(self, offset: int = 0) -> Iterator[BatchHeader]:
+        """The headers of the batches from the one that holds `offset` on; `position` in its file.
+
+        Batches that are appended meanwhile may come too.
+        """
+        for _, header in self._headers(offset):
+            yield header
+
+    def records(self, offset: int = 0) -> Iterator[Record]:
+        """The records from `offset` on (below the log's start: from there), decompressed.
+
+        Control records, which mean nothing to a program, are left out.
+        """
+        start = max(offset, self.log_start_offset)
+        for index, header in self._headers(start):
+            if header.is_control:
+                continue
+            try:
+                data = self.segments[index].read(header.position, header.size)
+            except CorruptLogError as error:
+                raise corrupt(error) from error
+            except OSError as error:
+                raise self.disk_error(error, "reading from") from error
+            yield from batch_records(parse_header(data), data, start)
+
+    def _headers(self, offset: int) -> Iterator[tuple[int, BatchHeader]]:
+        self.check_usable()
+        start = max(offset, self.log_start_offset)
+        index = max(0, self.segments.floor(start))
+        try:
+            while index < len(self.segments):
+                segment = self.segments[index]
+                found = segment.find(start)
+                if found is not None:
+                    for header in segment.headers(found[0]):
+                        yield index, header
+                index += 1
+        except CorruptLogError as error:
+            raise corrupt(error) from error
+        except OSError as error:
+            raise self.disk_error(error, "reading from") from error
+
+    # Times and epochs
+
+    def offset_for_timestamp(self, timestamp_ms: int) -> TimestampAndOffset | None:
+        """The first record whose timestamp is not before `timestamp_ms` (ms since 1970)."""
+        return find_offset_for_timestamp(self, timestamp_ms)
+
+    def max_timestamp(self) -> TimestampAndOffset | None:
+        """The first record with the log's largest timestamp."""
+        return find_max_timestamp(self)
+
+    def assign_leader_epoch(self, epoch: int) -> None:
+        """What is appended from now on is of this leader epoch."""
+        self.leader_epoch = epoch
+        self.epochs.assign(epoch, self.log_end_offset)
+
+    def end_offset_for_epoch(self, leader_epoch: int) -> tuple[int, int]:
+        """(largest epoch up to `leader_epoch`, the offset where it ended), or (-1, -1).
+
+        Source: Kafka's LeaderEpochFileCache.endOffsetFor.
+        """
+        return self.epochs.end_offset_for(leader_epoch, self.log_end_offset)
+
+    def leader_epoch_of(self, offset: int) -> int:
+        """The leader epoch that wrote `offset`, -1 if unknown."""
+        return self.epochs.epoch_at(offset)
+
+    # The rest
+
+    @property
+    def size(self) -> int:
+        """Bytes of all batches, indexes not counted."""
+        return sum(segment.size for segment in self.segments.all())
+
+    def truncate_to(self, offset: int) -> None:
+        """Drops everything from the batch that holds `offset` on."""
+        truncate_to(self, offset)
+
+    def advance_log_start(self, offset: int) -> None:
+        """Readers find nothing below `offset` any more."""
+        advance_log_start(self, offset)
+
+    def flush(self) -> None:
+        """Returns when all that was appended is on the disk."""
+        flush(self)
+
+    def reconfigure(self, config: LogConfig) -> None:
+        """Takes over new configs, from the next append on."""
+        self.configure(config)
+
+    def moved(self, directory: Path) -> None:
+        """The directory was renamed."""
+        self.directory = directory
+        self.epochs.moved(directory)
+        for segment in self.segments.all():
+            segment.moved(directory)
+
+    def close(self) -> None:
+        """Syncs and trims everything, and leaves a snapshot of the producers. Idempotent.
+
+        Slices that are still out stay readable. A log whose disk has failed is only let go. Raises
+        KafkaError KAFKA_STORAGE_ERROR if the end could not be written, closed or not.
+        """
+        if self.closed:
+            return
+        if self.flush_timer is not None:
+            self.flush_timer.cancel()
+        try:
+            if self.failed is None:
+                self._finish()
+        finally:
+            self.abandon()
+
+    def _finish(self) -> None:
+        if self.writer is None and self.recovery_point == self.log_end_offset:
+            flush(self)
+            return
+        try:
+            self.segments.active.seal()
+            self.writer = None
+            snapshot = self.handles.get(write_snapshot(self, self.log_end_offset))
+        except OSError as error:
+            raise self.disk_error(error, "closing") from error
+        flush_at_close(self, snapshot)
+
+    def abandon(self) -> None:
+        """Lets maps and files go without writing anything: the log is deleted, or failed."""
+        self.closed = True
+        self.writer = None
+        for segment in self.segments.all():
+            segment.release()

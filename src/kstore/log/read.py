@@ -1,0 +1,76 @@
+"""Reading: from an offset to a slice of a segment's bytes.
+
+Nothing is decoded and nothing is copied: the index says where to begin, a walk over a few headers
+finds the batch, and the answer is a place in a file. Runs on the thread of the log.
+
+Source: Kafka's LocalLog.read, LogSegment.read.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from kstore.errors import CorruptLogError, ErrorCode, KafkaError
+from kstore.log.slices import Slice
+from kstore.log.state import LogState
+
+__all__ = ["corrupt", "read_slice"]
+
+logger = logging.getLogger("kstore.log")
+
+
+def read_slice(
+    log: LogState, offset: int, max_size: int, upto_offset: int, *, at_least_one: bool
+) -> Slice | None:
+    """Bytes from the batch that holds `offset`, of one segment, at most `max_size` of them.
+
+    They end before the batch that holds `upto_offset`; the last batch may be cut by `max_size`, but
+    never the first: if that is larger, it comes whole with `at_least_one`, else nothing does.
+    Raises KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
+    """
+    if log.failed is not None or log.closed:
+        log.check_usable()
+    if offset < log.log_start_offset or offset > log.log_end_offset:
+        raise KafkaError(
+            ErrorCode.OFFSET_OUT_OF_RANGE,
+            f"offset {offset} of partition {log.name} is not in the log, which holds "
+            f"{log.log_start_offset} to {log.log_end_offset}",
+        )
+    if offset >= upto_offset:
+        return None
+    try:
+        return _find(log, offset, max_size, upto_offset, at_least_one)
+    except CorruptLogError as error:
+        raise corrupt(error) from error
+    except OSError as error:
+        raise log.disk_error(error, "reading from") from error
+
+
+def _find(
+    log: LogState, offset: int, max_size: int, upto_offset: int, at_least_one: bool
+) -> Slice | None:
+    segments = log.segments
+    for index in range(max(0, segments.floor(offset)), len(segments)):
+        segment = segments[index]
+        found = segment.find(offset)
+        if found is None:
+            continue
+        position, first_size = found
+        end = segment.size
+        if upto_offset < segments.end_of(index, log.log_end_offset):
+            limit = segment.find(upto_offset)
+            if limit is not None:
+                end = limit[0]
+        if first_size > max_size:
+            if not at_least_one:
+                return None
+            max_size = first_size
+        size = min(end - position, max_size)
+        return segment.slice(position, size) if size > 0 else None
+    return None
+
+
+def corrupt(error: CorruptLogError) -> KafkaError:
+    """What a reader is told about a file that is not as it should be."""
+    logger.error("corrupt log: %s", error)
+    return KafkaError(ErrorCode.CORRUPT_MESSAGE, str(error))

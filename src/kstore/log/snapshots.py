@@ -1,0 +1,126 @@
+"""The files of producer snapshots, and rebuilding the producers of a log from them.
+
+`<offset>.snapshot` holds the producers as they were before that offset. One is written whenever a
+segment begins and at a clean close, so that opening a log replays little. They are a help, never
+the truth: without a sound one, the headers of the log itself are replayed. Runs on the thread that
+loads or owns the log. Source: Kafka's ProducerStateManager, UnifiedLog.rebuildProducerState.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from kstore._native.batch import parse_header
+from kstore.log.names import SNAPSHOT, file_name, parse_file
+from kstore.log.producers import CorruptSnapshotError
+from kstore.log.segment import Segment
+from kstore.log.state import LogState
+from kstore.log.transaction_index import note_aborted
+
+__all__ = [
+    "delete_snapshots_above",
+    "rebuild_producers",
+    "remove_stray_snapshots",
+    "snapshot_offsets",
+    "write_snapshot",
+]
+
+logger = logging.getLogger("kstore.log")
+
+
+def _path(log: LogState, offset: int) -> Path:
+    return log.directory / file_name(offset, SNAPSHOT)
+
+
+def snapshot_offsets(log: LogState) -> list[int]:
+    """The offsets of the snapshots in the log's directory, the lowest first."""
+    parsed = (parse_file(name) for name, _ in log.files.scan(log.directory))
+    return [found[0] for found in parsed if found is not None and found[1:] == (SNAPSHOT, "")]
+
+
+def write_snapshot(log: LogState, offset: int) -> Path:
+    """Writes the producers as they are before `offset`; not synced. Raises OSError."""
+    log.producers.end_offset = offset
+    path = _path(log, offset)
+    log.handles.forget(path)
+    log.files.replace_file(path, log.producers.snapshot(), durable=False)
+    return path
+
+
+def delete_snapshots_above(log: LogState, offset: int) -> None:
+    """Removes the snapshots of what is no longer in the log."""
+    for found in snapshot_offsets(log):
+        if found > offset:
+            log.files.delete(_path(log, found), missing_ok=True)
+
+
+def remove_stray_snapshots(log: LogState) -> None:
+    """Keeps those where a segment begins, and the newest one if it is above all of these."""
+    bases = {segment.base_offset for segment in log.segments.all()}
+    newest = max((found for found in snapshot_offsets(log) if found not in bases), default=-1)
+    keep = newest if newest > max(bases) else -1
+    for found in snapshot_offsets(log):
+        if found not in bases and found != keep:
+            log.files.delete(_path(log, found), missing_ok=True)
+
+
+def rebuild_producers(
+    log: LogState, upto: int, *, recovered: list[Segment], after_clean_stop: bool = False
+) -> None:
+    """Sets the producers to what they were before offset `upto`, and leaves a snapshot of that.
+
+    Aborted transactions whose markers stand in a segment of `recovered` go into its transaction
+    index, which recovery has emptied. A log that was closed cleanly without any snapshot, as
+    before Kafka 0.11, has no producers worth a walk through all of it. Raises OSError.
+    """
+    start = _load_newest(log, upto)
+    if start is None:
+        log.producers.clear(log.log_start_offset)
+        start = upto if after_clean_stop else log.log_start_offset
+    bases = [segment.base_offset for segment in log.segments.all()[-2:]]
+    for segment in log.segments.from_offset(start):
+        if segment.base_offset >= upto:
+            break
+        if segment.base_offset > start and segment.base_offset in bases:
+            write_snapshot(log, segment.base_offset)
+        _replay(log, segment, start, upto, into_index=segment in recovered)
+    if upto > log.log_start_offset and not log.files.exists(_path(log, upto)):
+        write_snapshot(log, upto)
+    log.producers.end_offset = upto
+
+
+def _load_newest(log: LogState, upto: int) -> int | None:
+    """Loads the newest sound snapshot up to `upto`; its offset, None if there is none."""
+    now_ms = log.runtime.time_ms()
+    for offset in reversed(snapshot_offsets(log)):
+        path = _path(log, offset)
+        if offset > upto or offset < log.log_start_offset:
+            log.files.delete(path, missing_ok=True)
+            continue
+        try:
+            log.producers.load(log.files.read_file(path) or b"", offset, now_ms)
+        except CorruptSnapshotError as error:
+            logger.warning("deleted the producer snapshot %s: %s", path, error)
+            log.files.delete(path)
+        else:
+            return offset
+    return None
+
+
+def _replay(log: LogState, segment: Segment, start: int, upto: int, *, into_index: bool) -> None:
+    found = segment.find(start) if start > segment.base_offset else (0, 0)
+    if found is None:
+        return
+    for header in segment.headers(found[0]):
+        if header.base_offset >= upto:
+            return
+        if header.base_offset < start or header.producer_id < 0:
+            continue
+        if not header.is_control:
+            log.producers.update(header)
+            continue
+        data = segment.read(header.position, header.size)
+        completed = log.producers.replay(parse_header(data), data)
+        if completed is not None and completed.is_aborted and into_index:
+            note_aborted(log.files, segment, completed)

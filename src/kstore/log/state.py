@@ -1,0 +1,206 @@
+"""What one log is made of: the values that append, read, roll, truncate and recovery share.
+
+`Log` adds the operations; each of them stands in a file of its own and works on this. Invariants:
+
+- segments follow each other without overlap, the last one is the active one, there is always one;
+- `log_start_offset <= log_end_offset`, and `recovery_point <= log_end_offset`: everything below the
+  recovery point is on the disk, segments, indexes and all;
+- `writer` is the active segment's, or None until the first append after opening or rolling.
+
+Belongs to one thread: the loop, or the embedding program.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_right
+from pathlib import Path
+from random import randrange
+from uuid import UUID
+
+from kstore._native.segment import SegmentWriter
+from kstore._native.validate import AppendRules
+from kstore.configs import LogConfig
+from kstore.errors import CorruptLogError, ErrorCode, KafkaError
+from kstore.log.epochs import LeaderEpochs
+from kstore.log.files import TEMPORARY_ERRNOS, Files
+from kstore.log.handles import Handles
+from kstore.log.producers import ProducerStates
+from kstore.log.segment import Segment
+from kstore.runtime import Runtime, Timer
+
+__all__ = ["LogState", "Segments", "append_rules"]
+
+_NEVER = (1 << 63) - 1
+
+logger = logging.getLogger("kstore.log")
+
+
+class Segments:
+    """The segments of a log, by base offset."""
+
+    __slots__ = ("_bases", "_segments")
+
+    def __init__(self) -> None:
+        self._bases: list[int] = []
+        self._segments: list[Segment] = []
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __getitem__(self, index: int) -> Segment:
+        return self._segments[index]
+
+    def all(self) -> list[Segment]:
+        return list(self._segments)
+
+    @property
+    def active(self) -> Segment:
+        return self._segments[-1]
+
+    @property
+    def first(self) -> Segment:
+        return self._segments[0]
+
+    def add(self, segment: Segment) -> None:
+        """Adds a segment behind all others."""
+        assert not self._bases or segment.base_offset > self._bases[-1], "segments overlap"
+        self._bases.append(segment.base_offset)
+        self._segments.append(segment)
+
+    def remove_last(self) -> Segment:
+        self._bases.pop()
+        return self._segments.pop()
+
+    def floor(self, offset: int) -> int:
+        """The index of the segment that holds `offset`, or would; -1 if that is before all."""
+        return bisect_right(self._bases, offset) - 1
+
+    def from_offset(self, offset: int) -> list[Segment]:
+        """The segment that holds `offset` and all later ones."""
+        return self._segments[max(0, self.floor(offset)) :]
+
+    def end_of(self, index: int, log_end_offset: int) -> int:
+        """The offset where the segment at `index` ends, exclusive."""
+        return self._bases[index + 1] if index + 1 < len(self._bases) else log_end_offset
+
+
+def append_rules(config: LogConfig) -> AppendRules:
+    """What of a topic's configs concerns each batch."""
+    return AppendRules(
+        max_size=config.max_message_bytes,
+        keys_required="compact" in config.cleanup_policy,
+        log_append_time=config.message_timestamp_type == "LogAppendTime",
+        before_max_ms=config.message_timestamp_before_max_ms,
+        after_max_ms=config.message_timestamp_after_max_ms,
+    )
+
+
+class LogState:
+    """The fields of a log. `faults` lists what recovery found and cut off when it was opened."""
+
+    __slots__ = (
+        "closed",
+        "config",
+        "directory",
+        "epochs",
+        "failed",
+        "faults",
+        "files",
+        "flush_timer",
+        "flushes",
+        "handles",
+        "leader_epoch",
+        "log_end_offset",
+        "log_start_offset",
+        "partition",
+        "producers",
+        "recovery_point",
+        "roll_ms",
+        "rules",
+        "runtime",
+        "segments",
+        "topic",
+        "topic_id",
+        "truncations",
+        "writer",
+    )
+
+    def __init__(
+        self,
+        directory: Path,
+        topic: str,
+        partition: int,
+        topic_id: UUID,
+        *,
+        config: LogConfig,
+        handles: Handles,
+        runtime: Runtime,
+    ) -> None:
+        self.directory = directory
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        self.handles = handles
+        self.files: Files = handles.files
+        self.runtime = runtime
+        self.segments = Segments()
+        self.epochs = LeaderEpochs(handles.files, directory)
+        self.producers = ProducerStates(expiration_ms=config.producer_id_expiration_ms)
+        self.leader_epoch = -1
+        self.log_start_offset = 0
+        self.log_end_offset = 0
+        self.recovery_point = 0
+        self.writer: SegmentWriter | None = None
+        self.truncations = 0
+        self.flush_timer: Timer | None = None
+        self.failed: KafkaError | None = None
+        self.faults: list[CorruptLogError] = []
+        self.closed = False
+        self.configure(config)
+
+    @property
+    def name(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+    def check_usable(self) -> None:
+        """Raises KafkaError KAFKA_STORAGE_ERROR if the log is closed or its disk has failed."""
+        if self.failed is not None:
+            raise KafkaError(self.failed.code, self.failed.message)
+        if self.closed:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log of {self.name} is closed")
+
+    def disk_error(self, error: OSError, doing: str) -> KafkaError:
+        """The error to raise for one of the system while `doing` something.
+
+        A full disk is an error of that operation alone. Anything else means that nobody knows what
+        is on the disk: the log is failed from now on.
+        """
+        message = f"{doing} {self.name} failed: {error}"
+        failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, message)
+        if error.errno not in TEMPORARY_ERRNOS:
+            self.fail(failure)
+        return failure
+
+    def fail(self, failure: KafkaError) -> None:
+        """Takes the log offline: it answers with this error from now on."""
+        if self.failed is None:
+            logger.error("%s; the partition is offline", failure.message)
+            self.failed = failure
+
+    def configure(self, config: LogConfig) -> None:
+        """Takes over new configs; they hold from the next append on."""
+        self.config = config
+        self.rules = append_rules(config)
+        self.flushes = config.flush_messages < _NEVER or config.flush_ms < _NEVER
+        self.producers.expiration_ms = config.producer_id_expiration_ms
+        jitter = randrange(config.segment_jitter_ms) if config.segment_jitter_ms > 0 else 0
+        self.roll_ms = config.segment_ms - jitter
+        if self.writer is not None:
+            self.segments.active.configure(config, self.roll_ms)
+
+    def activate(self) -> SegmentWriter:
+        """The writer of the active segment. Raises OSError."""
+        if self.writer is None:
+            self.writer = self.segments.active.activate(self.config, self.roll_ms)
+        return self.writer

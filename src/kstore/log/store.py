@@ -1,0 +1,369 @@
+"""A data directory and the logs in it.
+
+A store is opened by one process at a time (`.lock`), loads the logs of all partitions, several at a
+time, and closes them all. `logs` belongs to the loop (or the embedding program), and so do the
+methods, but for those that say that any thread may call them: they do the slow part of making and
+deleting partitions.
+
+Source: Kafka's LogManager.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from uuid import UUID
+
+from kstore.configs import LogConfig
+from kstore.errors import ErrorCode, KafkaError, StoreError
+from kstore.log.checkpoints import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
+from kstore.log.directory import (
+    DirectoryLock,
+    identify,
+    mark_clean,
+    read_offsets,
+    take_mark,
+    write_offsets,
+)
+from kstore.log.files import Files
+from kstore.log.handles import Handles
+from kstore.log.loading import load
+from kstore.log.log import Log
+from kstore.log.names import (
+    PartitionName,
+    check_partition,
+    deletion_name,
+    parse_directory,
+    partition_name,
+)
+from kstore.log.properties import (
+    PARTITION_METADATA,
+    format_partition_metadata,
+    parse_partition_metadata,
+    random_uuid,
+)
+from kstore.log.segment import Segment
+from kstore.runtime import Runtime, SynchronousRuntime
+
+__all__ = ["Store"]
+
+logger = logging.getLogger("kstore.log")
+
+_NO_TOPIC_ID = UUID(int=0)
+_Partition = tuple[str, int]
+
+
+class Store:
+    """An open data directory; `open` makes one, `close` ends it.
+
+    `cluster_id`, `node_id` and `directory_id` say whose it is, `clean_start` whether it was closed
+    cleanly before, `logs` maps (topic, partition) to the `Log`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        lock: DirectoryLock,
+        *,
+        config_of: Callable[[str], LogConfig],
+        runtime: Runtime,
+        files: Files,
+    ) -> None:
+        """Use `open`."""
+        self.directory = directory
+        self.logs: dict[_Partition, Log] = {}
+        self.cluster_id = self.directory_id = ""
+        self.node_id = -1
+        self.clean_start = False
+        self._lock = lock
+        self._config_of = config_of
+        self._runtime = runtime
+        self._files = files
+        self._handles = Handles(files)
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | Path,
+        *,
+        node_id: int | None = None,
+        cluster_id: str | None = None,
+        config: LogConfig | None = None,
+        config_of: Callable[[str], LogConfig] | None = None,
+        runtime: Runtime | None = None,
+        files: Files | None = None,
+        lock: DirectoryLock | None = None,
+        load_threads: int = 2,
+    ) -> Store:
+        """Opens `directory`, which is made if it is not there, and all logs in it.
+
+        `config_of` gives the configs of a topic, `config` those of all topics. A new directory
+        becomes that of `node_id` (1) and `cluster_id` (a random one); an old one must be theirs.
+        `lock` is one that the caller holds already; the store releases it. Any thread may call
+        this. Raises StoreError, whose text is one line for a person.
+        """
+        files = files or Files()
+        common = config or LogConfig()
+        path = Path(directory)
+        store = cls(
+            path,
+            lock or cls.lock(path, files=files),
+            config_of=config_of or (lambda topic: common),
+            runtime=runtime or SynchronousRuntime(),
+            files=files,
+        )
+        try:
+            store._load(cluster_id, node_id, load_threads)
+        except OSError as error:
+            store._lock.release()
+            raise StoreError(f"the data directory {path} can't be opened: {error}") from error
+        except BaseException:
+            store._lock.release()
+            raise
+        return store
+
+    @staticmethod
+    def lock(directory: str | Path, *, files: Files | None = None) -> DirectoryLock:
+        """Takes a data directory without opening it yet. Raises StoreError if it is in use."""
+        return DirectoryLock(files or Files(), Path(directory))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Opening
+
+    def _load(self, cluster_id: str | None, node_id: int | None, threads: int) -> None:
+        meta = identify(self._files, self.directory, cluster_id, node_id)
+        self.cluster_id, self.node_id = meta.cluster_id, meta.node_id
+        self.directory_id = meta.directory_id
+        self.clean_start = take_mark(self._files, self.directory)
+        recovery_points = read_offsets(self._files, self.directory / RECOVERY_POINTS)
+        log_starts = read_offsets(self._files, self.directory / LOG_START_OFFSETS)
+
+        def load_one(found: tuple[str, PartitionName]) -> Log:
+            name, (topic, partition, _) = found
+            return self._load_log(
+                name,
+                topic,
+                partition,
+                recovery_points.get((topic, partition), 0),
+                log_starts.get((topic, partition), 0),
+            )
+
+        # There is no loop to hand work to yet, so this is the one place with threads of its own.
+        with ThreadPoolExecutor(threads, thread_name_prefix="kstore-load") as pool:
+            for log in pool.map(load_one, self._find_partitions()):
+                self.logs[log.topic, log.partition] = log
+
+    def _find_partitions(self) -> list[tuple[str, PartitionName]]:
+        found = []
+        for name in self._files.directories(self.directory):
+            parsed = parse_directory(name)
+            if parsed is not None and not parsed.mark:
+                found.append((name, parsed))
+            elif parsed is None or parsed.mark != "delete":
+                logger.warning("left alone %s, no partition of ours", self.directory / name)
+        return found
+
+    def _load_log(
+        self, name: str, topic: str, partition: int, recovery_point: int, log_start_offset: int
+    ) -> Log:
+        """The log in a directory. One that can't be read is there, but failed."""
+        directory = self.directory / name
+        log = self._new_log(directory, topic, partition, _NO_TOPIC_ID, self._config_of(topic))
+        try:
+            data = self._files.read_file(directory / PARTITION_METADATA)
+            if data is not None:
+                log.topic_id = parse_partition_metadata(data)
+            load(
+                log,
+                clean=self.clean_start,
+                recovery_point=recovery_point,
+                log_start_offset=log_start_offset,
+            )
+        except (OSError, ValueError, StoreError, KafkaError) as error:
+            log.fail(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"loading {name} failed: {error}"))
+        return log
+
+    def _new_log(
+        self, directory: Path, topic: str, partition: int, topic_id: UUID, config: LogConfig
+    ) -> Log:
+        return Log(
+            directory,
+            topic,
+            partition,
+            topic_id,
+            config=config,
+            handles=self._handles,
+            runtime=self._runtime,
+        )
+
+    # Partitions
+
+    def list(self) -> list[_Partition]:
+        """All (topic, partition), sorted."""
+        return sorted(self.logs)
+
+    def create(
+        self,
+        topic: str,
+        partition: int = 0,
+        *,
+        topic_id: UUID | None = None,
+        config: LogConfig | None = None,
+    ) -> Log:
+        """A new, empty log. Raises KafkaError TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION,
+        KAFKA_STORAGE_ERROR."""
+        if (topic, partition) in self.logs:
+            raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"{topic}-{partition} exists already")
+        log = self.prepare(
+            topic, partition, topic_id or random_uuid(), config or self._config_of(topic)
+        )
+        log.assign_leader_epoch(0)
+        return self.adopt(log)
+
+    def prepare(self, topic: str, partition: int, topic_id: UUID, config: LogConfig) -> Log:
+        """Makes the directory of a partition, durably. Any thread; `adopt` the log afterwards.
+
+        It is made under the name of a deleted one and then renamed, so that a crash leaves all of
+        it or nothing. Raises KafkaError.
+        """
+        check_partition(topic, partition)
+        files = self._files
+        directory = self.directory / partition_name(topic, partition)
+        hidden = self.directory / deletion_name(topic, partition)
+        try:
+            files.make_directory(hidden)
+            log = self._new_log(hidden, topic, partition, topic_id, config)
+            log.segments.add(Segment.create(self._handles, hidden, 0, self._runtime.time_ms()))
+            files.replace_file(hidden / PARTITION_METADATA, format_partition_metadata(topic_id))
+            self._rename(log, directory)
+        except OSError as error:
+            raise KafkaError(
+                ErrorCode.KAFKA_STORAGE_ERROR, f"making {directory} failed: {error}"
+            ) from error
+        return log
+
+    def adopt(self, log: Log) -> Log:
+        """Takes a prepared log into `logs`."""
+        self.logs[log.topic, log.partition] = log
+        return log
+
+    def delete(self, topic: str, partition: int = 0) -> None:
+        """Deletes a log: its directory is renamed at once, `remove_deleted` removes the files.
+
+        Raises KafkaError UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR.
+        """
+        log = self.logs.pop((topic, partition), None)
+        if log is None:
+            raise KafkaError(
+                ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"{topic}-{partition} is not in this store"
+            )
+        self.discard(log)
+
+    def discard(self, log: Log) -> None:
+        """Renames the directory of a log that is no longer in `logs`. Any thread. Slices of it
+        stay readable. Raises KafkaError KAFKA_STORAGE_ERROR."""
+        log.abandon()
+        try:
+            self._rename(log, self.directory / deletion_name(log.topic, log.partition))
+        except OSError as error:
+            raise log.disk_error(error, "deleting") from error
+
+    def _rename(self, log: Log, directory: Path) -> None:
+        self._handles.forget_directory(log.directory)
+        self._files.rename(log.directory, directory)
+        self._handles.forget_directory(log.directory)
+        log.moved(directory)
+        self._files.sync_directory(self.directory)
+
+    def remove_deleted(self) -> int:
+        """Removes the files of deleted partitions; returns how many partitions. Any thread.
+
+        What can't be removed is logged, and tried again next time.
+        """
+        removed = 0
+        for name in self._files.directories(self.directory):
+            parsed = parse_directory(name)
+            if parsed is None or parsed.mark != "delete":
+                continue
+            directory = self.directory / name
+            try:
+                for file, _ in self._files.scan(directory):
+                    self._files.delete(directory / file, missing_ok=True)
+                self._files.remove_directory(directory)
+                removed += 1
+            except OSError as error:
+                logger.warning("%s can't be removed yet: %s", directory, error)
+        return removed
+
+    # Keeping
+
+    def flush(self) -> None:
+        """Returns when all logs are on the disk. Raises KafkaError of the first that fails."""
+        for log in list(self.logs.values()):
+            log.flush()
+
+    def checkpoint(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
+        """Writes down up to where logs are synced, where they start, and, if given, up to where
+        they are committed. Any thread. Raises StoreError."""
+        logs = [log for log in list(self.logs.values()) if log.failed is None]
+        try:
+            write_offsets(
+                self._files,
+                self.directory / RECOVERY_POINTS,
+                {(log.topic, log.partition): log.recovery_point for log in logs},
+            )
+            write_offsets(
+                self._files,
+                self.directory / LOG_START_OFFSETS,
+                {
+                    (log.topic, log.partition): log.log_start_offset
+                    for log in logs
+                    if log.log_start_offset > log.segments.first.base_offset
+                },
+            )
+            if high_watermarks is not None:
+                write_offsets(self._files, self.directory / HIGH_WATERMARKS, high_watermarks)
+        except OSError as error:
+            raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
+
+    def close(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
+        """Closes all logs, writes the checkpoints and marks the directory as cleanly closed.
+
+        Without a high watermark given, a log's is its end. Idempotent. If a log can't be closed
+        the others still are, but there is no mark, and the first error is raised at the end.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        failure: Exception | None = None
+        try:
+            for log in self.logs.values():
+                try:
+                    log.close()
+                except KafkaError as error:
+                    failure = failure or error
+            ends = {key: log.log_end_offset for key, log in self.logs.items()}
+            self.checkpoint(ends if high_watermarks is None else high_watermarks)
+            if failure is None and all(log.failed is None for log in self.logs.values()):
+                mark_clean(self._files, self.directory)
+        except OSError as error:
+            raise StoreError(f"closing {self.directory} failed: {error}") from error
+        finally:
+            self._handles.clear()
+            self._lock.release()
+        if failure is not None:
+            raise failure
