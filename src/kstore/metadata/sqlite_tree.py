@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from kstore.metadata.batches import Batches
 from kstore.metadata.sqlite_nodes import NodeTable
 from kstore.metadata.tree import (
     ANY_VERSION,
-    Check,
     Create,
     Delete,
     EventKind,
@@ -38,7 +38,7 @@ from kstore.metadata.tree import (
     Watch,
     WatchEvent,
     WriteFailed,
-    check_data,
+    check_operation,
     check_path,
     parent_of,
 )
@@ -55,10 +55,11 @@ T = TypeVar("T")
 
 
 class _Written(NamedTuple):
-    """What a write did: the versions of its nodes, and the operations in full."""
+    """What a write did: the versions of its nodes, and what their watches are to be told."""
 
     versions: list[int]
-    operations: Sequence[Operation]
+    data_events: dict[str, EventKind]
+    child_events: dict[str, EventKind]
 
 
 class _Request:
@@ -88,9 +89,7 @@ class SqliteTree:
     def __init__(self, file: Path, runtime: Runtime) -> None:
         self._table = NodeTable(file)
         self._runtime = runtime
-        self._queue: list[_Request] = []
-        self._in_worker = False
-        self._pumping = False
+        self._batches: Batches[_Request] = Batches(self._send)
         self._ended: str | None = None
         self._closing: Later[None] | None = None
         self._data_watches: dict[str, list[Watch]] = {}
@@ -123,8 +122,11 @@ class SqliteTree:
         watches: dict[str, list[Watch]],
         watch: Watch | None,
     ) -> Later[T]:
-        check_path(path)
         later: Later[T] = Later()
+
+        def checked_work(table: NodeTable) -> T:
+            check_path(path)
+            return work(table)
 
         def answer(value: T) -> None:
             # The answers of later writes come after this one, so none of them is missed.
@@ -132,7 +134,7 @@ class SqliteTree:
                 watches.setdefault(path, []).append(watch)
             later.complete(value)
 
-        return self._submit(_Request(path, work, answer, later, writes=False))
+        return self._submit(_Request(path, checked_work, answer, later, writes=False))
 
     # Writing
 
@@ -141,10 +143,11 @@ class SqliteTree:
     ) -> Later[None]:
         last = Create(path, data, ephemeral)
 
-        def expand(table: NodeTable) -> Sequence[Operation]:
+        def operations(table: NodeTable) -> Sequence[Operation]:
+            check_path(path)
             return [*map(Create, table.missing_parents(path)), last] if parents else [last]
 
-        return self._write([last], expand).map(lambda _: None)
+        return self._write(path, operations).map(lambda _: None)
 
     def set(self, path: str, data: bytes, version: int = ANY_VERSION) -> Later[int]:
         return self.transact([Set(path, data, version)]).map(lambda versions: versions[0])
@@ -155,47 +158,25 @@ class SqliteTree:
     def transact(self, operations: Sequence[Operation]) -> Later[list[int]]:
         if not operations:
             return Later.of([])
-        return self._write(operations, lambda _: operations)
+        return self._write(operations[0].path, lambda _: operations)
 
     def _write(
-        self,
-        operations: Sequence[Operation],
-        expand: Callable[[NodeTable], Sequence[Operation]],
+        self, path: str, operations: Callable[[NodeTable], Sequence[Operation]]
     ) -> Later[list[int]]:
-        for operation in operations:
-            check_path(operation.path)
-            if isinstance(operation, Create | Set):
-                check_data(operation.path, operation.data)
-            if isinstance(operation, Delete) and operation.path == "/":
-                raise ValueError("the root can't be deleted")
         later: Later[list[int]] = Later()
 
         def work(table: NodeTable) -> _Written:
-            expanded = expand(table)
-            return _Written(table.apply(expanded), expanded)
+            todo = operations(table)
+            for operation in todo:
+                check_operation(operation)
+            return _Written(table.apply(todo), *_events(todo))
 
         def answer(written: _Written) -> None:
-            for operation in written.operations:
-                self._notify(operation)
+            _notify(self._data_watches, written.data_events)
+            _notify(self._child_watches, written.child_events)
             later.complete(written.versions)
 
-        return self._submit(_Request(operations[0].path, work, answer, later, writes=True))
-
-    # Watches
-
-    def _notify(self, operation: Operation) -> None:
-        path = operation.path
-        if isinstance(operation, Check):
-            return
-        if isinstance(operation, Set):
-            _call(self._data_watches, WatchEvent(EventKind.CHANGED, path))
-            return
-        if isinstance(operation, Create):
-            _call(self._data_watches, WatchEvent(EventKind.CREATED, path))
-        else:
-            _call(self._data_watches, WatchEvent(EventKind.DELETED, path))
-            _call(self._child_watches, WatchEvent(EventKind.DELETED, path))
-        _call(self._child_watches, WatchEvent(EventKind.CHILDREN, parent_of(path)))
+        return self._submit(_Request(path, work, answer, later, writes=True))
 
     # The queue and its worker
 
@@ -203,43 +184,21 @@ class SqliteTree:
         if self._ended is not None:
             request.later.fail(TreeClosed(request.path, self._ended))
         else:
-            self._queue.append(request)
-            self._pump()
+            self._batches.add(request)
         return request.later
 
     def close(self) -> Later[None]:
         if self._closing is None:
             self._closing = Later()
+            # Once this one is answered nothing is under way, and nothing new is taken.
+            last = self.exists("/")
             self._ended = self._ended or "the tree is closed"
-            self._pump()
+            last.then(lambda _: self._runtime.run_in_worker(self._table.close).then(self._closed))
         return self._closing
 
-    def _pump(self) -> None:
-        """Sends what has gathered to a worker, unless one is at it.
-
-        A loop and not a call from `_finish` to here: with a synchronous runtime answers come at
-        once, and what they lead to would pile up on the stack.
-        """
-        if self._pumping:
-            return
-        self._pumping = True
-        try:
-            while not self._in_worker and (self._queue or self._close_is_due()):
-                self._in_worker = True
-                self._send()
-        finally:
-            self._pumping = False
-
-    def _close_is_due(self) -> bool:
-        return self._closing is not None and not self._closing.done
-
-    def _send(self) -> None:
-        if self._queue:
-            batch, self._queue = self._queue, []
-            work = partial(_run, self._table, batch)
-            self._runtime.run_in_worker(work).then(partial(self._finish, batch))
-        else:
-            self._runtime.run_in_worker(self._table.close).then(self._closed)
+    def _send(self, batch: list[_Request]) -> None:
+        work = partial(_run, self._table, batch)
+        self._runtime.run_in_worker(work).then(partial(self._finish, batch))
 
     def _finish(self, batch: list[_Request], done: Later[list[Any]]) -> None:
         if done.error is not None:
@@ -247,17 +206,15 @@ class SqliteTree:
         else:
             for request, outcome in zip(batch, done.result(), strict=True):
                 _answer(request, outcome)
-        self._in_worker = False
-        self._pump()
+        self._batches.finished()
 
     def _give_up(self, batch: list[_Request], error: BaseException) -> None:
         log.error("metadata store failed, no change is taken any more", exc_info=error)
         self._ended = f"the metadata store failed: {error}"
-        waiting, self._queue = self._queue, []
         for request in batch:
             unknown = OutcomeUnknown if request.writes else TreeClosed
             _answer(request, unknown(request.path, self._ended))
-        for request in waiting:
+        for request in self._batches.take_waiting():
             _answer(request, TreeClosed(request.path, self._ended))
 
     def _closed(self, done: Later[None]) -> None:
@@ -271,7 +228,7 @@ class SqliteTree:
 
 
 def _run(table: NodeTable, batch: list[_Request]) -> list[Any]:
-    """Does a batch in one transaction; gives each request's value or TreeError.
+    """Does a batch in one transaction; gives each request's value or its error.
 
     Reads see the batch's own writes, so no answer may leave before the commit. sqlite3.Error means
     that the storage failed.
@@ -294,14 +251,14 @@ def _run(table: NodeTable, batch: list[_Request]) -> list[Any]:
 def _attempt(table: NodeTable, request: _Request) -> Any:
     try:
         return request.work(table)
-    except TreeError as error:
+    except (TreeError, ValueError) as error:
         return error
 
 
 def _answer(request: _Request, outcome: Any) -> None:
     """Answers one request. A callback that raises must not cost the others their answers."""
     try:
-        if isinstance(outcome, TreeError):
+        if isinstance(outcome, TreeError | ValueError):
             request.later.fail(outcome)
         else:
             request.answer(outcome)
@@ -309,9 +266,30 @@ def _answer(request: _Request, outcome: Any) -> None:
         log.exception("a callback failed path=%s", request.path)
 
 
-def _call(watches: dict[str, list[Watch]], event: WatchEvent) -> None:
-    for watch in watches.pop(event.path, ()):
-        try:
-            watch(event)
-        except Exception:
-            log.exception("a watch failed path=%s", event.path)
+def _events(operations: Iterable[Operation]) -> tuple[dict[str, EventKind], dict[str, EventKind]]:
+    """What watches of data, and watches of children, are told: the first event of each path."""
+    data: dict[str, EventKind] = {}
+    children: dict[str, EventKind] = {}
+    for operation in operations:
+        path = operation.path
+        if isinstance(operation, Set):
+            data.setdefault(path, EventKind.CHANGED)
+        elif isinstance(operation, Create):
+            data.setdefault(path, EventKind.CREATED)
+            children.setdefault(parent_of(path), EventKind.CHILDREN)
+        elif isinstance(operation, Delete):
+            data.setdefault(path, EventKind.DELETED)
+            children.setdefault(path, EventKind.DELETED)
+            children.setdefault(parent_of(path), EventKind.CHILDREN)
+    return data, children
+
+
+def _notify(watches: dict[str, list[Watch]], events: dict[str, EventKind]) -> None:
+    # The smaller of both is walked: a transaction may touch many nodes, few of them watched.
+    for path in watches.keys() & events.keys():
+        event = WatchEvent(events[path], path)
+        for watch in watches.pop(path):
+            try:
+                watch(event)
+            except Exception:
+                log.exception("a watch failed path=%s", path)

@@ -7,7 +7,8 @@ it is. What holds for each of them:
 - Answers come as `Later`s on the loop, in the order of the calls. What is acknowledged is durable.
 - A call sees every change that was acknowledged before it was made.
 - A watch is called once, on the loop, after its change is visible and before any answer shows it.
-  Between reading with a watch and the watch's call nothing is missed. Watches end with the tree.
+  Between reading with a watch and the watch's call nothing is missed. Watches of one transaction
+  are called in any order; all watches end with the tree.
 - A write that fails with `OutcomeUnknown` may have been applied or not, now or a little later.
 - `transact` applies all of its operations or none, and fails with the error of the first that
   can't be applied.
@@ -48,7 +49,7 @@ __all__ = [
     "Watch",
     "WatchEvent",
     "WriteFailed",
-    "check_data",
+    "check_operation",
     "check_path",
     "parent_of",
 ]
@@ -190,7 +191,7 @@ Watch = Callable[[WatchEvent], None]
 
 
 class Tree(Protocol):
-    """A store of nodes. Malformed paths and oversized data raise ValueError at once."""
+    """A store of nodes. Malformed paths and oversized data fail with ValueError."""
 
     def get(self, path: str, watch: Watch | None = None) -> Later[Node]:
         """A node; NoNode. `watch` is told of the next change of its data, or of its end."""
@@ -248,10 +249,15 @@ def check_path(path: str) -> None:
         raise ValueError(f"a path has no control or private characters: {path!r}")
 
 
-def check_data(path: str, data: bytes) -> None:
-    """ValueError if a node can't hold so much."""
-    if len(data) > MAX_DATA_SIZE:
-        raise ValueError(f"{path}: {len(data)} bytes of data, the limit is {MAX_DATA_SIZE}")
+def check_operation(operation: Operation) -> None:
+    """ValueError for a bad path, for more data than a node can hold, for the end of the root."""
+    check_path(operation.path)
+    if isinstance(operation, Create | Set) and len(operation.data) > MAX_DATA_SIZE:
+        raise ValueError(
+            f"{operation.path}: {len(operation.data)} bytes of data, the limit is {MAX_DATA_SIZE}"
+        )
+    if isinstance(operation, Delete) and operation.path == "/":
+        raise ValueError("the root can't be deleted")
 
 
 def parent_of(path: str) -> str:

@@ -8,10 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pytest
 
+from kstore.configs import TopicDefaults
+from kstore.metadata.brokers import Brokers
+from kstore.metadata.cluster import Cluster
+from kstore.metadata.image import BrokerImage, MetadataImage
 from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
+from kstore.metadata.topics import NewTopic, TopicResult, Topics
 from kstore.metadata.tree import Tree
 from kstore.runtime import Later, Runtime, SynchronousRuntime, Timer
 
@@ -119,3 +125,55 @@ def threads() -> Iterator[ThreadRuntime]:
     runtime = ThreadRuntime()
     yield runtime
     runtime.close()
+
+
+class Metadata:
+    """A cluster of one node, and a tree that can be looked at."""
+
+    def __init__(self, stores: Stores, broker_count: int = 1) -> None:
+        self._stores = stores
+        self.wait = stores.wait
+        self.broker_count = broker_count
+        self.open()
+
+    def open(self) -> None:
+        self.tree = self._stores.open()
+        self.cluster: Cluster = self.wait(
+            Cluster.open(self.tree, self._stores.runtime, node_id=1, cluster_id="cluster-1")
+        )
+        self.brokers = Brokers(self.cluster)
+        for node_id in range(1, self.broker_count + 1):
+            self.wait(self.brokers.register(BrokerImage(node_id, f"host-{node_id}", 9092)))
+        self.topics = Topics(self.cluster, TopicDefaults(num_partitions=2))
+
+    def reopen(self) -> None:
+        self._stores.close()
+        self.open()
+
+    @property
+    def image(self) -> MetadataImage:
+        return self.cluster.image
+
+    def create(self, *topics: NewTopic, validate_only: bool = False) -> list[TopicResult]:
+        return self.wait(self.topics.create(topics, validate_only))
+
+    def delete(self, *keys: str | UUID) -> list[TopicResult]:
+        return self.wait(self.topics.delete(keys))
+
+    def paths(self) -> set[str]:
+        return {node.path for node in self.wait(self.tree.walk("/"))}
+
+
+@pytest.fixture
+def metadata(stores: Stores) -> Metadata:
+    return Metadata(stores)
+
+
+@pytest.fixture
+def three_brokers(stores: Stores) -> Metadata:
+    return Metadata(stores, broker_count=3)
+
+
+@pytest.fixture
+def no_broker(stores: Stores) -> Metadata:
+    return Metadata(stores, broker_count=0)

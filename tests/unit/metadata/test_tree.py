@@ -139,7 +139,7 @@ class TestNodes:
         wait(tree.create("/a", b"x" * MAX_DATA_SIZE))
         assert len(wait(tree.get("/a")).data) == MAX_DATA_SIZE
         with pytest.raises(ValueError, match="the limit is"):
-            tree.set("/a", b"x" * (MAX_DATA_SIZE + 1))
+            wait(tree.set("/a", b"x" * (MAX_DATA_SIZE + 1)))
 
     def test_answers_come_in_the_order_of_the_calls(self, tree, wait):
         order = []
@@ -172,18 +172,20 @@ class TestPaths:
             *("/\0", "/\x1f", "/\x7f", "/\ud800", "/\uf8ff", "/\ufff0", "/\uffff"),
         ],
     )
-    def test_bad(self, tree, path):
+    def test_bad(self, tree, wait, path):
         for call in (tree.get, tree.exists, tree.children, tree.walk, tree.create, tree.delete):
             with pytest.raises(ValueError, match="a path"):
-                call(path)
+                wait(call(path))
         with pytest.raises(ValueError, match="a path"):
-            tree.set(path, b"")
+            wait(tree.set(path, b""))
         with pytest.raises(ValueError, match="a path"):
-            tree.transact([Check(path, 0)])
+            wait(tree.transact([Check("/", 0), Check(path, 0)]))
+        with pytest.raises(ValueError, match="a path"):
+            wait(tree.create(path, parents=True))
 
-    def test_the_root_stays(self, tree):
+    def test_the_root_stays(self, tree, wait):
         with pytest.raises(ValueError, match="root"):
-            tree.delete("/")
+            wait(tree.delete("/"))
 
 
 class TestTransactions:
@@ -293,10 +295,9 @@ class TestWatches:
         wait(tree.children("/", events.append))
         wait(tree.exists("/a/b", events.append))
         wait(tree.create("/a/b/c", parents=True))
-        assert events == [
-            WatchEvent(EventKind.CHILDREN, "/"),
-            WatchEvent(EventKind.CREATED, "/a/b"),
-        ]
+        assert len(events) == 2
+        assert WatchEvent(EventKind.CHILDREN, "/") in events
+        assert WatchEvent(EventKind.CREATED, "/a/b") in events
 
     def test_several_watches_of_one_node(self, tree, wait, events):
         wait(tree.create("/a"))
