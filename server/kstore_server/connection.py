@@ -18,7 +18,6 @@ from kstore.broker.api import CloseConnection, Reply
 from kstore.broker.context import Connection
 from kstore.runtime import Later
 from kstore.wire.codec import DecodeError
-
 from kstore_server.output import Output
 
 if TYPE_CHECKING:
@@ -39,7 +38,9 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._reader = FrameReader(listener.receive_buffer, listener.config.socket_request_max_bytes)
+        self._reader = FrameReader(
+            listener.receive_buffer, listener.config.socket_request_max_bytes
+        )
         self._in_flight: deque[Later[Reply]] = deque()
         self._blocked_by: Later[Reply] | None = None
         self._paused = False

@@ -10,7 +10,6 @@ from collections import Counter
 from kstore.broker.dispatch import Dispatcher
 from kstore.configs import NetworkConfig
 from kstore.runtime import Runtime
-
 from kstore_server.connection import ClientConnection
 
 __all__ = ["Listener"]
@@ -32,28 +31,31 @@ class Listener:
         self.receive_buffer = bytearray(RECEIVE_BUFFER_SIZE)
         self._connections: set[ClientConnection] = set()
         self._per_host: Counter[str] = Counter()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def start(self, listening: socket.socket) -> None:
-        """Serves the bound socket `listening`."""
-        self._server = await self.loop.create_server(
-            lambda: ClientConnection(self), sock=listening, backlog=BACKLOG
-        )
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Serves the bound `sockets`, which are closed with the listener."""
+        for listening in sockets:
+            self._servers.append(
+                await self.loop.create_server(
+                    lambda: ClientConnection(self), sock=listening, backlog=BACKLOG
+                )
+            )
         self._schedule_sweep()
 
     async def close(self) -> None:
         """Stops accepting and ends every connection."""
         if self._sweep is not None:
             self._sweep.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in tuple(self._connections):
             connection.close("the broker stops")
         while self._connections:  # each ends in a callback of its own
             await asyncio.sleep(0)
-        if self._server is not None:
-            await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     def register(self, connection: ClientConnection) -> str | None:
         """Counts a connection in; a text says why it is refused."""

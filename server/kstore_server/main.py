@@ -19,7 +19,6 @@ from pathlib import Path
 
 from kstore.configs import ConfigError, Settings, load, parse_properties
 from kstore.errors import StoreError
-
 from kstore_server.server import Server
 
 __all__ = ["ServeOptions", "new_runner", "serve"]

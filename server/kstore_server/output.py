@@ -101,7 +101,7 @@ class Output:
         self._release()
 
     def _send_bytes(self) -> int:
-        parts = []
+        parts: list[bytes | memoryview] = []
         for part in self._pending:
             if isinstance(part, Slice) or len(parts) == MAX_PARTS:
                 break

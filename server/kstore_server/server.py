@@ -8,8 +8,6 @@ directory and its lock; the tree; the logs; the partitions; the door.
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import logging
 import socket
 from contextlib import AsyncExitStack
@@ -22,12 +20,12 @@ from kstore.broker.upkeep import Upkeep
 from kstore.configs import Settings
 from kstore.errors import StoreError
 from kstore.log.store import Store
+from kstore.metadata.brokers import Brokers
+from kstore.metadata.cluster import Cluster
 from kstore.metadata.image import BrokerImage
 from kstore.metadata.producer_ids import ProducerIds
 from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
 from kstore.metadata.topics import Topics
-from kstore.metadata.tree import Tree
-
 from kstore_server.listener import Listener
 from kstore_server.runtime import AsyncioRuntime
 
@@ -73,23 +71,62 @@ class Server:
         upkeep = Upkeep(broker)
         upkeep.start()
         self._opened.callback(upkeep.stop)
-        listener = Listener(
-            runtime, Dispatcher(broker), configs.network_config(self._settings)
-        )
+        listener = Listener(runtime, Dispatcher(broker), configs.network_config(self._settings))
         self._opened.push_async_callback(listener.close)
         await listener.start(sockets)
 
     async def _open_broker(self, runtime: AsyncioRuntime) -> Broker:
         settings = self._settings
-        tree: Tree | None = None
         store = await runtime.wait(
             runtime.run_in_worker(
                 lambda: Store.open(
-                    self.directory, node_id=self.node_id, runtime=runtime, config_of=None
+                    self.directory,
+                    node_id=self.node_id,
+                    config=configs.log_config(settings),
+                    runtime=runtime,
+                    load_threads=settings["num.recovery.threads.per.data.dir"],
                 )
             )
         )
-        raise NotImplementedError
+        self._opened.push_async_callback(self._close_store, runtime, store)
+        self.cluster_id = store.cluster_id
+        tree = await runtime.wait(
+            runtime.run_in_worker(lambda: SqliteTree(self.directory / METADATA_FILE, runtime))
+        )
+        self._opened.push_async_callback(self._close_tree, runtime, tree)
+        cluster = await runtime.wait(
+            Cluster.open(tree, runtime, node_id=self.node_id, cluster_id=store.cluster_id)
+        )
+        await runtime.wait(Brokers(cluster).register(self._advertised()))
+        topics = Topics(cluster, configs.topic_defaults(settings))
+        if not store.clean_start:
+            await runtime.wait(topics.bump_leader_epochs())
+        broker = Broker(
+            settings=settings,
+            runtime=runtime,
+            store=store,
+            topics=topics,
+            producer_ids=ProducerIds(tree, self.node_id),
+        )
+        self._opened.callback(broker.stop)
+        await runtime.wait(broker.start())
+        return broker
+
+    @staticmethod
+    async def _close_tree(runtime: AsyncioRuntime, tree: SqliteTree) -> None:
+        await runtime.wait(tree.close())
+
+    @staticmethod
+    async def _close_store(runtime: AsyncioRuntime, store: Store) -> None:
+        await runtime.wait(runtime.run_in_worker(store.close))
+
+    def _advertised(self) -> BrokerImage:
+        """The address that clients are told, with the real port where a free one was taken."""
+        address = configs.advertised_listeners(self._settings)[0]
+        host = address.host or socket.gethostname()
+        return BrokerImage(
+            self.node_id, host, address.port or self.port, self._settings["broker.rack"]
+        )
 
     def _bind(self, address: configs.Listener) -> list[socket.socket]:
         """Sockets on every address that the host's name stands for, all with one port."""

@@ -1,9 +1,11 @@
 from collections.abc import Buffer
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 class _Sized(Protocol):
     @property
     def size(self) -> int: ...
+
+_Records = TypeVar("_Records", bound=_Sized)
 
 class FetchShape:
     def __init__(
@@ -65,7 +67,7 @@ def encode_fetch_reply(
     session_id: int,
     results: list[
         tuple[
-            str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, _Sized | None
+            str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, _Records | None
         ]
     ],
-) -> list[bytes | _Sized]: ...
+) -> list[bytes | _Records]: ...

@@ -67,7 +67,9 @@ class Broker:
     def start(self) -> Later[None]:
         """Takes over every partition of the image; done when clients may be served."""
         wanted = list(self.image.topics.values())
-        known = {(topic.name, partition.index) for topic in wanted for partition in topic.partitions}
+        known = {
+            (topic.name, partition.index) for topic in wanted for partition in topic.partitions
+        }
         for name, index in self.store.list():
             if (name, index) not in known:
                 log.warning("stray partition left alone directory=%s-%d", name, index)
@@ -142,6 +144,7 @@ class Broker:
             results = deleted.result()
             gone = [result.topic for result in results if result.error is None and result.topic]
             for topic in gone:
+                self.groups.forget_topic(topic.name, topic.topic_id)
                 for image in topic.partitions:
                     self.partitions.remove(topic.name, image.index)
                     if topic.name == OFFSETS_TOPIC:
@@ -180,6 +183,7 @@ class Broker:
             opened = self.store.logs.get((topic.name, image.index))
             if opened is None or self.partitions.get(topic.name, image.index) is not None:
                 continue
+            opened.reconfigure(log_config(self.settings, topic.configs))
             opened.assign_leader_epoch(image.leader_epoch)
             partition = Partition(opened, image.leader_epoch)
             self.partitions.add(partition)

@@ -44,11 +44,11 @@ class Partition:
     @property
     def last_stable_offset(self) -> int:
         """Where read_committed ends: the first offset of an open transaction, if there is one."""
-        unstable = self.log.producers.first_unstable_offset
+        unstable = self.log.producers.first_unstable_offset()
         return self.high_watermark if unstable is None else min(self.high_watermark, unstable)
 
     def check_leader_epoch(self, epoch: int) -> None:
-        """Raises if a client that believes in `epoch` (-1: none) knows less, or more, than we do."""
+        """Raises if a client that believes in `epoch` (-1: none) knows less than we do, or more."""
         if epoch < 0 or epoch == self.leader_epoch:
             return
         if epoch < self.leader_epoch:

@@ -1,7 +1,7 @@
 """What a broker does again and again while it runs: checkpoints and the expiry of producers.
 
-No timer per partition: one tick looks at all of them. The loop takes the figures, a worker writes
-and syncs the files. Thread: the loop.
+No timer per partition: one tick looks at all of them. A worker writes and syncs
+the files. Thread: the loop.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class Upkeep:
         if self._checkpointing:
             return  # a slow disk: one at a time is enough
         self._checkpointing = True
-        figures = self._broker.store.checkpoint_figures(self.high_watermarks())
+        high_watermarks = self.high_watermarks()
 
         def written(done: Later[None]) -> None:
             self._checkpointing = False
             if done.error is not None:
                 log.error("checkpoint failed reason=%s", done.error)
 
-        self._runtime.run_in_worker(lambda: self._broker.store.write_checkpoints(figures)).then(
+        self._runtime.run_in_worker(lambda: self._broker.store.checkpoint(high_watermarks)).then(
             written
         )
 

@@ -75,7 +75,8 @@ class BrokerThread:
     def stop(self) -> None:
         """Stops cleanly and waits for it; idempotent. Raises what went wrong in the broker."""
         if self._thread is not None:
-            assert self._loop is not None and self._stopping is not None
+            assert self._loop is not None
+            assert self._stopping is not None
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._join()
         self._remove_directory()

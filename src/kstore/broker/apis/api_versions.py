@@ -36,9 +36,7 @@ def handle(request: ApiVersionsRequest | None, context: RequestContext) -> ApiVe
         return ApiVersionsResponse(
             error_code=ErrorCode.UNSUPPORTED_VERSION,
             api_keys=[
-                ApiVersion(
-                    api_key=ApiKey.API_VERSIONS, min_version=own.min, max_version=own.max
-                )
+                ApiVersion(api_key=ApiKey.API_VERSIONS, min_version=own.min, max_version=own.max)
             ],
         )
     if context.api_version >= 3:

@@ -55,8 +55,7 @@ def handle(request: CreateTopicsRequest, context: RequestContext) -> Later[Creat
 
 def _new_topic(topic: CreatableTopic) -> NewTopic:
     assignments = {
-        assignment.partition_index: tuple(assignment.broker_ids)
-        for assignment in topic.assignments
+        assignment.partition_index: tuple(assignment.broker_ids) for assignment in topic.assignments
     }
     return NewTopic(
         name=topic.name,

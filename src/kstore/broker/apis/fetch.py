@@ -43,10 +43,9 @@ SHAPES = {
     for version in range(ADVERTISED[ApiKey.FETCH].min, ADVERTISED[ApiKey.FETCH].max + 1)
 }
 
-Result = tuple[
-    str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, Slice | None
-]
-"""topic, index, error_code, high_watermark, last_stable_offset, log_start_offset, aborted, records"""
+Result = tuple[str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, Slice | None]
+"""topic, index, error_code, high_watermark, last_stable_offset, log_start_offset, aborted
+transactions, records"""
 
 
 def handle(frame: memoryview, position: int, context: RequestContext) -> Reply | Later[Reply]:
@@ -56,8 +55,7 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
         session = context.broker.fetch_sessions.session_for(request)
     except KafkaError as error:
         return _encode(context, shape, error.code, 0, [])
-    reading = _Reading(request, session, context)
-    reading.read()
+    reading = _Reading(request, session, context).read()
     if (
         reading.size >= request.min_bytes
         or request.max_wait_ms <= 0
@@ -72,7 +70,7 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
         reading.partitions,
         request.min_bytes - reading.size,
         request.max_wait_ms,
-        lambda: reading.read() or reading.reply(shape),
+        lambda: reading.read().reply(shape),
     )
     return delayed.reply
 
@@ -91,7 +89,7 @@ class _Reading:
         self.size = 0
         self.failed = False
 
-    def read(self) -> None:
+    def read(self) -> _Reading:
         """Reads every partition in turn, until `max_bytes` are found.
 
         The first batch that is found comes whole, even if it is larger than every limit (KIP-74).
@@ -121,7 +119,7 @@ class _Reading:
             if records is not None:
                 self.size += records.size
                 left -= records.size
-            result = (
+            result: Result = (
                 wanted.topic,
                 wanted.index,
                 0,
@@ -132,6 +130,7 @@ class _Reading:
                 records,
             )
             self.results.append((wanted, result))
+        return self
 
     def release(self) -> None:
         """Lets go of what was read, as it will be read again."""
@@ -142,7 +141,7 @@ class _Reading:
         self.results = []
 
     def reply(self, shape: FetchShape) -> Reply:
-        told = []
+        told: list[Result] = []
         served = []
         for wanted, result in self.results:
             topic, index, error_code, high_watermark, _, start, _, records = result

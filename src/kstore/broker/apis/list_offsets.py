@@ -97,7 +97,11 @@ def _find(partition: Partition, timestamp_ms: int, committed_only: bool) -> tupl
         return -1, -1, -1
     if timestamp_ms == EARLIEST_PENDING_UPLOAD:
         return -1, -1, -1
-    found = log.max_timestamp() if timestamp_ms == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp_ms)
+    found = (
+        log.max_timestamp()
+        if timestamp_ms == MAX_TIMESTAMP
+        else log.offset_for_timestamp(timestamp_ms)
+    )
     if found is None or found.offset >= end:
         return -1, -1, -1
     return found.timestamp_ms, found.offset, found.leader_epoch

@@ -9,8 +9,8 @@ Topics that don't exist are created when the client allows it and `auto.create.t
 the reply waits for them, so that the client needs no second try (Kafka answers first
 LEADER_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION and lets it come back).
 
-Left out: authorizer and rack-aware answers. Without an authorizer everything is allowed, and that is
-what authorized operations say, as in Kafka.
+Left out: an authorizer. Without one everything is allowed, and that is what authorized operations
+say, as in Kafka.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def handle(
 ) -> MetadataResponse | Later[MetadataResponse]:
     if request.topics is None or (context.api_version == 0 and not request.topics):
         image = context.broker.image
-        return _response(request, context, [_found(topic, request) for topic in image.topics.values()])
+        return _response(
+            request, context, [_found(topic, request) for topic in image.topics.values()]
+        )
     missing = _to_create(request.topics, request, context)
     if not missing:
         return _response(request, context, _named(request, context, {}))

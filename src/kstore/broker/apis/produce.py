@@ -1,8 +1,8 @@
 """Produce (key 0): append records.
 
-- v3-8: the oldest that is served, one v2 batch per partition; v5 tells the log start offset, v7
-  allows zstd, v8 tells record errors. v9: flexible. v10: hints at the leader. v11: TRANSACTION_ABORTABLE may
-  be answered. v12: transactions version 2. v13: topics by id.
+- v3: the oldest that is served, one v2 batch for a partition. v5: log start offset. v7: zstd.
+  v8: record errors. v9: flexible. v10: hints at another leader. v11: TRANSACTION_ABORTABLE may be
+  answered. v12: transactions version 2. v13: topics by id.
 - v0-2 are advertised for librdkafka's sake (KAFKA-18659) and refused.
 
 The request is read natively and its records are handed to the log where they lie; a reply without
@@ -149,7 +149,9 @@ def _reply_with_errors(
             ]
         _topic(response, topic).partition_responses.append(partition)
     body = encode_response(response, context.api_version)
-    return [headers.response_frame(ApiKey.PRODUCE, context.api_version, context.correlation_id, body)]
+    return [
+        headers.response_frame(ApiKey.PRODUCE, context.api_version, context.correlation_id, body)
+    ]
 
 
 def _topic(response: ProduceResponse, topic: str | bytes) -> TopicProduceResponse:
