@@ -162,6 +162,11 @@ def _topics() -> Iterable[Config]:
 
 def _log_defaults() -> Iterable[Config]:
     """Defaults of topic configs; the topic table names them as synonyms."""
+    yield from _log_segments()
+    yield from _log_batches()
+
+
+def _log_segments() -> Iterable[Config]:
     yield Config(
         "log.segment.bytes",
         _INT,
@@ -229,6 +234,9 @@ def _log_defaults() -> Iterable[Config]:
         ListOf(("compact", "delete")),
         dynamic=True,
     )
+
+
+def _log_batches() -> Iterable[Config]:
     yield Config(
         "message.max.bytes",
         _INT,
@@ -253,10 +261,6 @@ def _log_defaults() -> Iterable[Config]:
         at_least(1),
         dynamic=True,
     )
-    yield from _log_timestamps()
-
-
-def _log_timestamps() -> Iterable[Config]:
     yield Config(
         "log.message.timestamp.type",
         _STRING,

@@ -146,7 +146,7 @@ def _word(name: str, default: str, doc: str, words: tuple[str, ...], synonym: st
 
 
 def _segments() -> Iterable[Config]:
-    """When a segment ends, its indexes, and when it is synced."""
+    """When a segment ends, and its indexes."""
     yield _number(
         "segment.bytes",
         1 << 30,
@@ -196,6 +196,10 @@ def _segments() -> Iterable[Config]:
         "log.index.interval.bytes",
         type_=ConfigType.INT,
     )
+
+
+def _files() -> Iterable[Config]:
+    """How files are made, synced and removed."""
     yield _switch(
         "preallocate", "Whether a new segment takes its whole size at once.", "log.preallocate"
     )
@@ -224,7 +228,7 @@ def _segments() -> Iterable[Config]:
 
 
 def _retention() -> Iterable[Config]:
-    """What happens to old records: deletion, compaction, remote storage."""
+    """What happens to old records: deletion, compaction."""
     yield Config(
         "cleanup.policy",
         ConfigType.LIST,
@@ -280,6 +284,10 @@ def _retention() -> Iterable[Config]:
         dynamic=True,
         synonyms=(Synonym("log.cleaner.min.cleanable.ratio"),),
     )
+
+
+def _remote_storage() -> Iterable[Config]:
+    """Kept for clients; old segments don't move anywhere."""
     yield _switch("remote.storage.enable", "Whether old segments move to remote storage.")
     yield _number(
         "local.retention.ms",
@@ -375,7 +383,14 @@ def _replication() -> Iterable[Config]:
 
 
 def _table() -> Mapping[str, Config]:
-    configs = [*_segments(), *_retention(), *_records(), *_replication()]
+    configs = [
+        *_segments(),
+        *_files(),
+        *_retention(),
+        *_remote_storage(),
+        *_records(),
+        *_replication(),
+    ]
     return MappingProxyType({config.name: config for config in sorted(configs, key=_by_name)})
 
 
