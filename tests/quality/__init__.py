@@ -1,0 +1,1 @@
+"""Checks of the code itself: its shape, its words and what it loads."""
