@@ -1,8 +1,6 @@
 from typing import Any, ClassVar, Final, Never, Self, TypeAlias, final
 from uuid import UUID
 
-from typing_extensions import Buffer
-
 # (field name, kind, element kind, nullable, ignorable, tag, child plan)
 _Step: TypeAlias = tuple[str, int, int, bool, bool, int, Plan | None]
 
@@ -71,23 +69,3 @@ class Plan:
         tagged: list[_Step],
         absent: list[_Step],
     ) -> Self: ...
-    def decode(self, data: Buffer, position: int = 0) -> Any:
-        """The message that fills `data` from `position` to its end; DecodeError."""
-
-    def decode_prefix(self, data: Buffer, position: int = 0) -> tuple[Any, int]:
-        """The message that starts at `position`, and the position behind it; DecodeError."""
-
-    def encode(self, message: object) -> bytes:
-        """The bytes of `message`; EncodeError."""
-
-def decode_request_header(
-    data: Buffer, position: int, flexible_from: dict[int, int]
-) -> tuple[int, int, int, str | None, int]:
-    """(API key, version, correlation id, client id, end position); DecodeError.
-
-    `flexible_from` maps each known API key to the first version whose header ends in tagged fields;
-    an unknown key's header is read without them.
-    """
-
-def decode_response_header(data: Buffer, position: int, flexible: bool) -> tuple[int, int]:
-    """(correlation id, end position); `flexible` headers end in tagged fields. DecodeError."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from kstore._native import decoder, encoder
 from kstore._native.codec import KINDS, CodecError, DecodeError, EncodeError, Plan
 from kstore.wire.messages import MODULES
 from kstore.wire.schema import Message, Request, Response, Struct, parse_versions
@@ -114,7 +115,7 @@ def decode(
         plan = _plan(message_type, version)
     except KeyError:
         raise DecodeError(f"{message_type.__name__} has no version {version}", position) from None
-    message: AnyMessage = plan.decode(data, position)
+    message: AnyMessage = decoder.decode(plan, data, position)
     return message
 
 
@@ -126,7 +127,7 @@ def decode_prefix(
         plan = _plan(message_type, version)
     except KeyError:
         raise DecodeError(f"{message_type.__name__} has no version {version}", position) from None
-    return plan.decode_prefix(data, position)
+    return decoder.decode_prefix(plan, data, position)
 
 
 def encode(message: Message, version: int) -> bytes:
@@ -135,7 +136,7 @@ def encode(message: Message, version: int) -> bytes:
         plan = _plan(type(message), version)
     except KeyError:
         raise EncodeError(f"{type(message).__name__} has no version {version}") from None
-    return plan.encode(message)
+    return encoder.encode(plan, message)
 
 
 def decode_request(api_key: int, version: int, data: Buffer, position: int = 0) -> Request:

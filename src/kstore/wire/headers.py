@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from kstore._native import codec
+from kstore._native import decoder
 from kstore.wire.versions import FLEXIBLE_FROM, ApiKey
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def decode_request_header(data: Buffer, position: int = 0) -> tuple[RequestHeade
     The API and version may be unknown; of an unknown API only the header is to be trusted.
     Raises `kstore.wire.codec.DecodeError`.
     """
-    api_key, version, correlation_id, client_id, end = codec.decode_request_header(
+    api_key, version, correlation_id, client_id, end = decoder.decode_request_header(
         data, position, FLEXIBLE_FROM
     )
     return RequestHeader(api_key, version, correlation_id, client_id), end
@@ -77,7 +77,7 @@ def decode_response_header(
     api_key: int, version: int, data: Buffer, position: int = 0
 ) -> tuple[int, int]:
     """The correlation id, and the position where the response's body starts; DecodeError."""
-    return codec.decode_response_header(data, position, _is_flexible_response(api_key, version))
+    return decoder.decode_response_header(data, position, _is_flexible_response(api_key, version))
 
 
 def response_frame(api_key: int, version: int, correlation_id: int, body: bytes) -> bytes:

@@ -41,8 +41,7 @@ class ApiKey(IntEnum):
 
 
 ADVERTISED: dict[ApiKey, ApiRange] = {
-    # 0 to 2 are refused, but librdkafka takes their absence for a broker of before 2012
-    # (KAFKA-18659).
+    # 0 to 2 are refused, but a bug in librdkafka needs to see them (KAFKA-18659).
     ApiKey.PRODUCE: ApiRange(0, 13),
     ApiKey.FETCH: ApiRange(4, 18),
     ApiKey.LIST_OFFSETS: ApiRange(1, 11),

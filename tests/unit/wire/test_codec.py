@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
+import sys
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.messages import random_message
 
+from kstore._native.codec import KINDS, Plan
 from kstore.wire import codec
 from kstore.wire.messages.api_versions import ApiVersionsRequest
 from kstore.wire.messages.fetch import (
@@ -257,7 +260,7 @@ def test_a_known_tagged_field_must_have_the_size_it_claims() -> None:
     longer = good[:-14] + bytes.fromhex("0e 00000001 ffffffffffffffff 00 00")
     with pytest.raises(codec.DecodeError, match="replica_state: 1 bytes too many in a tagged"):
         codec.decode(FetchRequest, 15, longer)
-    shorter = good[:-14] + bytes.fromhex("0c 00000001 ffffffffffffffff")
+    shorter = good[:-14] + bytes.fromhex("0c 00000001 ffffffffffffffff 00 00")
     with pytest.raises(codec.DecodeError, match="replica_state: 1 bytes wanted, 0 left"):
         codec.decode(FetchRequest, 15, shorter)
 
@@ -365,6 +368,45 @@ def test_unknown_tagged_fields_are_skipped_at_every_level(
         assert data.count(b"from the future") >= 1
         assert codec.decode(newer_type, version, data) == newer
         assert codec.decode(message_type, version, data) == message
+
+
+def test_nothing_leaks() -> None:
+    """References are counted by hand where slots are filled: what is freed must be freed whole."""
+    whole = everything()
+    whole.tagged_text = "q"
+    data = codec.encode(whole, 1)
+    unfit = Everything(part=Part(number=1 << 40))
+
+    def work() -> None:
+        for _ in range(200):
+            codec.encode(codec.decode(Everything, 1, data), 1)
+            with pytest.raises(codec.DecodeError):
+                codec.decode(Everything, 1, data[:-1])
+            with pytest.raises(codec.DecodeError):
+                codec.decode(Everything, 1, data[:40])
+            with pytest.raises(codec.EncodeError):
+                codec.encode(unfit, 1)
+            with pytest.raises(TypeError):
+                Everything(text="x" * 50, unknown=[1])  # type: ignore[call-arg]
+
+    work()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    work()
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 100
+
+
+class Whole(Struct):
+    parts: list[Part] = array(Part, "0+")
+
+
+@pytest.mark.parametrize("changed", ["plain", "child"])
+def test_a_plan_must_be_whole(changed: str) -> None:
+    """Native code trusts its plans, so what makes them is checked."""
+    step = ("parts", KINDS["array"], KINDS["struct"], False, False, 0, None)
+    with pytest.raises(ValueError, match=r"misses fields|of Whole.parts is missing"):
+        Plan(Whole.LAYOUT, False, [step] if changed == "child" else [], [], [])
 
 
 @given(st.binary(max_size=200), st.sampled_from([0, 1]))
