@@ -63,7 +63,7 @@ cdef class FetchData:
 
 
 def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
-    """The Fetch request whose body is at `position` of `frame`."""
+    """The Fetch request whose body is at `position` of `frame`; what follows it is ignored."""
     cdef Py_buffer buffer
     cdef Cursor cursor
     cdef FetchData request = FetchData()
@@ -86,10 +86,6 @@ def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
         PyBuffer_Release(&buffer)
     if cursor.failed:
         raise DecodeError("a malformed Fetch request", cursor.position)
-    if cursor.position != cursor.end:
-        raise DecodeError(
-            f"{cursor.end - cursor.position} bytes behind a Fetch request", cursor.position
-        )
     return request
 
 

@@ -46,7 +46,7 @@ cdef class ProduceData:
 
 
 def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
-    """The Produce request whose body is at `position` of `frame`."""
+    """The Produce request whose body is at `position` of `frame`; what follows it is ignored."""
     cdef Py_buffer buffer
     cdef Cursor cursor
     cdef ProduceData request = ProduceData()
@@ -64,10 +64,6 @@ def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
         PyBuffer_Release(&buffer)
     if cursor.failed:
         raise DecodeError("a malformed Produce request", cursor.position)
-    if cursor.position != cursor.end:
-        raise DecodeError(
-            f"{cursor.end - cursor.position} bytes behind a Produce request", cursor.position
-        )
     return request
 
 

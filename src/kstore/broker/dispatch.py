@@ -16,7 +16,7 @@ from kstore.broker.broker import Broker
 from kstore.broker.context import Connection, RequestContext
 from kstore.runtime import Later
 from kstore.wire import headers
-from kstore.wire.codec import decode_request, encode_response
+from kstore.wire.codec import decode_prefix, encode_response, request_type
 from kstore.wire.schema import Response, Struct
 from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
 
@@ -102,7 +102,8 @@ class Dispatcher:
         context = RequestContext(self._broker, connection, version, correlation_id, client_id)
         if isinstance(served.api, FrameApi):
             return Answer(served.api.handle(frame, position, context), True)
-        request = decode_request(key, version, frame, position)
+        # What follows the message is ignored, as Kafka does: librdkafka sends a few bytes too many.
+        request, _ = decode_prefix(request_type(key), version, frame, position)
         return self._answer_message(served.api, request, context)
 
     def _answer_message(
