@@ -48,8 +48,8 @@ T = TypeVar("T")
 class GroupCoordinator:
     """Coordinates the groups of those partitions of `__consumer_offsets` that are loaded here.
 
-    A group of another partition is answered NOT_COORDINATOR, any after `close`
-    COORDINATOR_NOT_AVAILABLE.
+    A group of another partition is answered NOT_COORDINATOR, one whose partition is being loaded
+    COORDINATOR_LOAD_IN_PROGRESS, any after `close` COORDINATOR_NOT_AVAILABLE.
     """
 
     def __init__(self, runtime: Runtime, log: CoordinatorLog, config: GroupConfig) -> None:
@@ -57,7 +57,8 @@ class GroupCoordinator:
         self._log = log
         self._config = config
         self._shards: dict[int, Shard] = {}
-        self._absent = ErrorCode.NOT_COORDINATOR
+        self._loading: set[int] = set()
+        self._closed = False
         self._new_uuid = uuid.uuid4
 
     # Partitions
@@ -88,6 +89,7 @@ class GroupCoordinator:
 
     def unload(self, partition: int) -> None:
         """Gives a partition away; who waits in its groups is told NOT_COORDINATOR."""
+        self._loading.discard(partition)
         shard = self._shards.pop(partition, None)
         if shard is not None:
             shard.unload(ErrorCode.NOT_COORDINATOR)
@@ -96,15 +98,25 @@ class GroupCoordinator:
         """Gives all partitions away, and takes no request any more."""
         for partition in self.loaded_partitions:
             self.unload(partition)
-        self._absent = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        self._loading.clear()
+        self._closed = True
+
+    def _absent(self, partition: int) -> ErrorCode:
+        """Why there is no shard of `partition`."""
+        if self._closed:
+            return ErrorCode.COORDINATOR_NOT_AVAILABLE
+        if partition in self._loading:
+            return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        return ErrorCode.NOT_COORDINATOR
 
     def _run(
         self, group_id: str, waiter: Waiter[T], decide: Callable[[Shard, GroupStep], None]
     ) -> Later[T]:
         """Has the group's shard decide an event that `waiter` wants answered."""
-        shard = self._shards.get(self.partition_for(group_id))
+        partition = self.partition_for(group_id)
+        shard = self._shards.get(partition)
         if shard is None:
-            waiter.refuse(self._absent)
+            waiter.refuse(self._absent(partition))
         else:
             shard.events.run(group_id, partial(decide, shard), waiter)
         return waiter
@@ -142,9 +154,14 @@ class GroupCoordinator:
         return self._run(request.group_id, waiter, decide)
 
     def heartbeat(self, request: HeartbeatRequest) -> Later[ErrorCode]:
-        """Heartbeat. REBALANCE_IN_PROGRESS asks the member to join again."""
+        """Heartbeat. REBALANCE_IN_PROGRESS asks the member to join again.
+
+        While its group is being loaded a member is told that all is well, as in Kafka.
+        """
         if not request.group_id:
             return Later.of(ErrorCode.INVALID_GROUP_ID)
+        if self.partition_for(request.group_id) in self._loading:
+            return Later.of(ErrorCode.NONE)
         waiter: Waiter[ErrorCode] = Waiter(lambda error: error)
 
         def decide(shard: Shard, step: GroupStep) -> None:
@@ -187,10 +204,11 @@ class GroupCoordinator:
                 waiter,
                 lambda shard, step: step.reply(waiter, shard.fetch_offsets(request)),
             )
-        shard = self._shards.get(self.partition_for(request.group_id))
-        return Later.of(
-            FetchResult(error=self._absent) if shard is None else shard.fetch_offsets(request)
-        )
+        partition = self.partition_for(request.group_id)
+        shard = self._shards.get(partition)
+        if shard is None:
+            return Later.of(FetchResult(error=self._absent(partition)))
+        return Later.of(shard.fetch_offsets(request))
 
     def forget_topic(self, topic: str, topic_id: uuid.UUID = NO_UUID) -> None:
         """Removes all groups' offsets of a topic that was deleted.
@@ -224,7 +242,8 @@ class GroupCoordinator:
 
     def describe_group(self, group_id: str) -> GroupDescription:
         """A group with its members."""
-        shard = self._shards.get(self.partition_for(group_id))
+        partition = self.partition_for(group_id)
+        shard = self._shards.get(partition)
         if shard is None:
-            return GroupDescription(group_id, self._absent)
+            return GroupDescription(group_id, self._absent(partition))
         return describe(group_id, shard.groups.get(group_id))

@@ -47,7 +47,6 @@ def prepare(group: ClassicGroup, config: GroupConfig, step: GroupStep, reason: s
     if group.state is GroupState.COMPLETING_REBALANCE:
         reset_assignments(group, ErrorCode.REBALANCE_IN_PROGRESS, step)
     group.pending_sync.clear()
-    group.sync_deadline_ms = math.inf
     initial = group.state is GroupState.EMPTY
     group.transition(GroupState.PREPARING_REBALANCE, step.time_ms)
     logger.info(

@@ -7,7 +7,6 @@ Decisions only: see `kstore.coordinator.runtime`.
 from __future__ import annotations
 
 import logging
-import math
 
 from kstore.configs import GroupConfig
 from kstore.coordinator.records import GroupMetadataRecord
@@ -39,8 +38,6 @@ def sync(
         return
     member = group.members[request.member_id]
     group.pending_sync.discard(request.member_id)
-    if not group.pending_sync:
-        group.sync_deadline_ms = math.inf
     if group.state is GroupState.STABLE:
         step.reply(waiter, _part(group, member.assignment))
         return

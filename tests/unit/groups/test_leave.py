@@ -104,3 +104,11 @@ def test_leaving_where_one_is_not(
     assert result.error is error
     assert [left.error for left in result.members] == ([member_error] if member_error else [])
     assert world.state() == "Stable"
+
+
+def test_the_last_one_awaited_leaves_and_the_others_go_on_at_once() -> None:
+    world = World()
+    leader, follower = world.stable(2)
+    join = leader.join()
+    follower.leave()
+    assert leader.take(join).generation == 2

@@ -16,7 +16,7 @@ from kstore.coordinator.records import (
     StoredMember,
 )
 from kstore.errors import ErrorCode
-from kstore.groups.values import GroupDescription, HeartbeatRequest
+from kstore.groups.values import FetchRequest, GroupDescription, HeartbeatRequest
 
 
 def test_a_stable_group_goes_on_in_its_generation_after_a_restart() -> None:
@@ -99,7 +99,10 @@ def test_of_each_key_the_last_record_counts() -> None:
         OffsetCommitRecord("g", "topic", 0, OffsetCommit(2)),
         GroupMetadataRecord("g", GroupMetadata("consumer", 4, "range", "m", 6, (member,))),
         GroupMetadataRecord("gone", GroupMetadata("consumer", 4, None, None, 6, ())),
+        OffsetCommitRecord("back", "topic", 0, OffsetCommit(1)),
         GroupMetadataRecord("gone", None),
+        GroupMetadataRecord("back", None),
+        OffsetCommitRecord("back", "topic", 0, OffsetCommit(7)),
     ]
     stored = [record.encode() for record in records]
     world.groups.load(0, [*stored[:4], (b"\0\x03\0\x01g", b"\0\0of KIP-848"), *stored[4:]])
@@ -109,7 +112,8 @@ def test_of_each_key_the_last_record_counts() -> None:
     client.member_id, client.generation = "m", 4
     assert client.beat() is ErrorCode.NONE
     assert client.committed() == 2
-    assert [listing.group_id for listing in world.groups.list_groups()] == ["g"]
+    assert [listing.group_id for listing in world.groups.list_groups()] == ["g", "back"]
+    assert world.member(group_id="back").committed() == 7
 
 
 def test_a_malformed_record_is_refused_and_its_partition_stays_away() -> None:
@@ -185,3 +189,22 @@ def test_groups_are_spread_as_kafka_spreads_them() -> None:
     assert len(world.groups.loaded_partitions) == 50
     world.member(group_id="my-group").commit(1)
     assert list(world.log.records) == [12]
+
+
+def test_while_a_partition_is_loaded_clients_are_asked_to_try_again() -> None:
+    world = World()
+    leader, _ = world.stable(2)
+    world.groups.begin_load(0)
+    assert world.groups.is_loading
+    loading = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+    assert leader.join().result().error is loading
+    assert leader.commit(1) is loading
+    assert world.groups.fetch_offsets(FetchRequest("g", None)).result().error is loading
+    assert world.groups.describe_group("g").error is loading
+    assert leader.beat() is ErrorCode.NONE
+    world.groups.load(0, world.log.records[0])
+    assert not world.groups.is_loading
+    assert leader.beat() is ErrorCode.NONE
+    world.groups.begin_load(0)
+    world.groups.unload(0)  # it could not be read
+    assert leader.beat() is ErrorCode.NOT_COORDINATOR

@@ -228,3 +228,15 @@ def test_a_restart_of_all_members_within_the_session_is_no_rebalance() -> None:
             assert member.take(member.join()).generation == 1
             assert member.sync().result().assignment == (member.instance_id or "").encode()
     assert world.state() == "Stable"
+
+
+def test_a_member_that_is_back_and_dies_is_out_after_its_session() -> None:
+    world = World()
+    leader, follower = static_group(world)
+    back = restarted(follower)
+    back.take(back.join())
+    world.time.advance(SESSION_MS - 1)
+    assert leader.beat() is ErrorCode.NONE
+    world.time.advance(1)
+    assert leader.beat() is ErrorCode.REBALANCE_IN_PROGRESS
+    assert back.beat() is ErrorCode.UNKNOWN_MEMBER_ID

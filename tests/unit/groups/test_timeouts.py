@@ -142,3 +142,25 @@ def test_when_nobody_joins_again_static_members_get_another_timeout() -> None:
     world.time.advance(1)  # the join phase ends with nobody there
     assert world.state() == "PreparingRebalance"
     assert static.take(static.join()).generation == 2
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_sessions_begin_anew_with_the_assignment(stored: bool) -> None:
+    world = World()
+    leader, follower = world.stable(2)
+    joins = [leader.join(), follower.join()]
+    leader.take(joins[0])
+    follower.take(joins[1])
+    waiting = follower.sync()
+    for _ in range(4):  # longer than the session of the follower, who is excused
+        world.time.advance(SESSION_MS // 2)
+        leader.beat()
+    world.log.fail_with = None if stored else ErrorCode.NOT_ENOUGH_REPLICAS
+    leader.sync({})
+    assert waiting.done
+    world.log.fail_with = None
+    world.time.advance(SESSION_MS - 1)
+    leader.beat()
+    assert len(world.groups.describe_group("g").members) == 2
+    world.time.advance(1)
+    assert [m.member_id for m in world.groups.describe_group("g").members] == [leader.member_id]
