@@ -60,7 +60,7 @@ conformance-full: conformance  ## the same, and then the judges judged: the same
 	KSTORE_TEST_BROKER=kafka $(PYTEST) -rs -s tests/conformance tests/faults
 
 bench: $(BUILT)  ## measure; writes bench/results/
-	$(BIN)/python -m bench
+	$(BIN)/python bench/single_node.py --output bench/results/single_node.json
 
 torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)
