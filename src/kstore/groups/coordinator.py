@@ -72,6 +72,16 @@ class GroupCoordinator:
         """The partitions whose groups are coordinated here."""
         return sorted(self._shards)
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether some partition is being loaded: what can be said of all groups is not all."""
+        return bool(self._loading)
+
+    def begin_load(self, partition: int) -> None:
+        """Says that `load` will follow, or `unload`; clients are asked to try again meanwhile."""
+        self.unload(partition)
+        self._loading.add(partition)
+
     def load(self, partition: int, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Takes over a partition; `records` are keys and values of its log, oldest first.
 
