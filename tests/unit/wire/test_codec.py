@@ -374,6 +374,7 @@ def test_nothing_leaks() -> None:
     """References are counted by hand where slots are filled: what is freed must be freed whole."""
     whole = everything()
     whole.tagged_text = "q"
+    whole.tagged = [7]
     data = codec.encode(whole, 1)
     unfit = Everything(part=Part(number=1 << 40))
 
