@@ -16,7 +16,7 @@ from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
-from kstore.configs import Settings, group_config, log_config, topic_defaults
+from kstore.configs import Settings, group_config, log_config
 from kstore.errors import KafkaError
 from kstore.groups.coordinator import GroupCoordinator
 from kstore.log.store import Store
@@ -88,22 +88,17 @@ class Broker:
             return NewTopic(
                 name=name,
                 partition_count=self.settings["offsets.topic.num.partitions"],
-                replication_factor=1,
-                assignments=None,
+                # Kafka's default is 3; on fewer nodes it is what there is.
+                replication_factor=min(
+                    self.settings["offsets.topic.replication.factor"], len(self.image.brokers)
+                ),
                 configs={
                     "cleanup.policy": "compact",
                     "compression.type": "producer",
                     "segment.bytes": str(self.settings["offsets.topic.segment.bytes"]),
                 },
             )
-        defaults = topic_defaults(self.settings)
-        return NewTopic(
-            name=name,
-            partition_count=defaults.num_partitions,
-            replication_factor=1,
-            assignments=None,
-            configs={},
-        )
+        return NewTopic(name)
 
     def create_topics(self, wanted: list[NewTopic]) -> Later[dict[str, KafkaError]]:
         """Makes topics; done when they can be written to, with the errors of those that can't."""
@@ -204,6 +199,7 @@ class Broker:
                 return
             self.groups.load(partition.index, done.result())
 
+        self.groups.begin_load(partition.index)
         self._group_log.read_all(partition).then(loaded)
 
 

@@ -246,14 +246,6 @@ def _log_batches() -> Iterable[Config]:
         dynamic=True,
     )
     yield Config(
-        "compression.type",
-        _STRING,
-        "producer",
-        "The codec of stored batches; producer keeps what was sent.",
-        one_of(*COMPRESSION_TYPES),
-        dynamic=True,
-    )
-    yield Config(
         "min.insync.replicas",
         _INT,
         1,
@@ -365,13 +357,6 @@ def _groups() -> Iterable[Config]:
         _INT,
         4096,
         "The longest metadata of a committed offset.",
-    )
-    yield Config(
-        "offsets.retention.minutes",
-        _INT,
-        10_080,
-        "Committed offsets of an empty group are kept for so long.",
-        at_least(1),
     )
     yield Config(
         "offsets.topic.num.partitions",

@@ -28,7 +28,6 @@ class LogConfig:
     message_timestamp_type: str = "CreateTime"
     message_timestamp_before_max_ms: int = (1 << 63) - 1
     message_timestamp_after_max_ms: int = 3_600_000
-    compression_type: str = "producer"
     cleanup_policy: frozenset[str] = frozenset({"delete"})
     flush_messages: int = (1 << 63) - 1
     flush_ms: int = (1 << 63) - 1
@@ -46,7 +45,6 @@ class GroupConfig:
     group_initial_rebalance_delay_ms: int = 3_000
     offset_metadata_max_bytes: int = 4_096
     offsets_topic_num_partitions: int = 50
-    offsets_retention_minutes: int = 10_080
 
 
 @dataclass(frozen=True, slots=True)
