@@ -1,5 +1,6 @@
-from collections.abc import Buffer
 from typing import Protocol, TypeVar
+
+from typing_extensions import Buffer
 
 class _Sized(Protocol):
     @property
