@@ -81,7 +81,7 @@ def _answer(
         partition_index=wanted.partition_index,
         timestamp=timestamp_ms,
         offset=offset,
-        leader_epoch=leader_epoch,
+        leader_epoch=leader_epoch if context.api_version >= 4 else -1,
     )
 
 
