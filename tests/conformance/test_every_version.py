@@ -41,9 +41,10 @@ def world(broker: BrokerProcess) -> Iterator[World]:
     ids=[f"{key.name}-{version}{'-unknown-tag' * tag}" for key, version, tag in CASES],
 )
 def test_a_version_is_answered(
-    world: World, api_key: ApiKey, version: int, unknown_tag: bool
+    broker: BrokerProcess, world: World, api_key: ApiKey, version: int, unknown_tag: bool
 ) -> None:
-    SCENARIOS[api_key](Question(world.client, api_key, version, unknown_tag), world)
+    with RawClient(broker.bootstrap_servers) as client:
+        SCENARIOS[api_key](Question(client, api_key, version, unknown_tag), world)
 
 
 @pytest.mark.parametrize(("api_key", "version"), REFUSED, ids=lambda value: str(value))
