@@ -43,7 +43,7 @@ from kstore.log.walk import (
     BatchFile,
     FileBatch,
     entries,
-    ragged_size,
+    file_size,
 )
 
 __all__ = ["Row", "dump"]
@@ -183,7 +183,7 @@ def _dump_entries(files: Files, path: Path, suffix: str, base_offset: int) -> It
         if position and suffix != names.TRANSACTION_INDEX and not any(fields):
             return
         yield row(base_offset, *fields)
-    ragged = ragged_size(files, path, entry)
+    ragged = file_size(files, path) % entry.size
     if ragged:
         yield _fault(end, ragged, f"the size is no multiple of {entry.size}")
 

@@ -8,7 +8,7 @@ memory is bounded by what the log really holds. Any thread may use this.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ __all__ = [
     "BatchFile",
     "FileBatch",
     "entries",
-    "ragged_size",
+    "file_size",
 ]
 
 OFFSET_ENTRY = struct.Struct(">ii")  # offset less the segment's base, position
@@ -151,7 +151,7 @@ class BatchFile:
 
 def entries(
     files: Files, path: Path, entry: struct.Struct
-) -> Iterator[tuple[int, tuple[Any, ...]]]:
+) -> Generator[tuple[int, tuple[Any, ...]], None, None]:
     """(position, fields) of each whole entry of a file, zeros at its end included."""
     descriptor = files.open_to_read(path)
     try:
@@ -167,10 +167,10 @@ def entries(
         files.close(descriptor)
 
 
-def ragged_size(files: Files, path: Path, entry: struct.Struct) -> int:
-    """How many bytes are too many for whole entries."""
+def file_size(files: Files, path: Path) -> int:
+    """The size of a file in bytes."""
     descriptor = files.open_to_read(path)
     try:
-        return files.size(descriptor) % entry.size
+        return files.size(descriptor)
     finally:
         files.close(descriptor)
