@@ -20,6 +20,7 @@ from kstore.wire.versions import ApiKey
 from tests.conformance.support.raw_client import RawClient
 
 LATEST = -1
+TOPIC_RESOURCE = 2
 TIMEOUT_MS = 30_000
 DEADLINE_S = 30
 COMMITTED_OFFSET = 42
@@ -340,6 +341,23 @@ def ask_offset_for_leader_epoch(question: Question, world: World) -> None:
     assert found.end_offset > 0
 
 
+def ask_describe_configs(question: Question, world: World) -> None:
+    resource = {"resource_type": TOPIC_RESOURCE, "resource_name": world.topic}
+    values = {"include_synonyms": True, "include_documentation": True}
+    (all_of_them,) = question.ask({**values, "resources": [resource]}).results
+    assert all_of_them.error_code is ErrorCode.none
+    assert (all_of_them.resource_type, all_of_them.resource_name) == (TOPIC_RESOURCE, world.topic)
+    by_name = {one.name: one for one in all_of_them.configs}
+    found = by_name["segment.bytes"]
+    assert (found.value, found.read_only, found.is_sensitive) == ("1073741824", False, False)
+    assert [one.name for one in found.synonyms] == ["log.segment.bytes"]
+    assert (getattr(found, "documentation", "told") or "") != ""
+
+    only = {**resource, "configuration_keys": ["cleanup.policy"]}
+    (one_of_them,) = question.ask({"resources": [only]}).results
+    assert [(one.name, one.value) for one in one_of_them.configs] == [("cleanup.policy", "delete")]
+
+
 SCENARIOS: dict[ApiKey, Callable[[Question, World], None]] = {
     ApiKey.PRODUCE: ask_produce,
     ApiKey.FETCH: ask_fetch,
@@ -359,4 +377,5 @@ SCENARIOS: dict[ApiKey, Callable[[Question, World], None]] = {
     ApiKey.DELETE_TOPICS: ask_delete_topics,
     ApiKey.INIT_PRODUCER_ID: ask_init_producer_id,
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ask_offset_for_leader_epoch,
+    ApiKey.DESCRIBE_CONFIGS: ask_describe_configs,
 }
