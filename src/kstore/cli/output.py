@@ -7,6 +7,7 @@ them, never coloured or wrapped; `--json` gives one list with a row on each line
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ __all__ = [
     "cell",
     "discard_stdout",
     "for_people",
+    "json_bytes",
     "json_rows",
     "plain_table",
     "print_json",
@@ -104,11 +106,19 @@ def json_rows() -> Iterator[Callable[[Row], None]]:
 
     def write(row: Row) -> None:
         nonlocal separator
-        sys.stdout.write(separator + json.dumps(dict(row), ensure_ascii=False))
+        sys.stdout.write(separator + json.dumps(dict(row), ensure_ascii=False, default=str))
         separator = ",\n "
 
     yield write
     sys.stdout.write("[]\n" if separator == "[" else "]\n")
+
+
+def json_bytes(name: str, data: bytes | None) -> dict[str, str | None]:
+    """Bytes under a key of a JSON row: as text, or in base64 if they are not UTF-8."""
+    try:
+        return {name: None if data is None else data.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(data or b"").decode()}
 
 
 def discard_stdout() -> None:

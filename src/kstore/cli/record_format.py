@@ -7,7 +7,6 @@ bytes they are, unless a deserializer is named.
 
 from __future__ import annotations
 
-import base64
 import json
 import struct
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from kstore.cli.errors import CallError
+from kstore.cli.output import json_bytes
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -150,17 +150,10 @@ def as_json(message: Message) -> bytes:
         "timestamp": timestamp_ms if kind in _TIMESTAMP_TYPES else None,
         "timestamp_type": _TIMESTAMP_TYPES.get(kind),
         "headers": [
-            {"key": name, **_json_bytes("value", _bytes(value))}
+            {"key": name, **json_bytes("value", _bytes(value))}
             for name, value in _header_pairs(message)
         ],
-        **_json_bytes("key", message.key()),
-        **_json_bytes("value", message.value()),
+        **json_bytes("key", message.key()),
+        **json_bytes("value", message.value()),
     }
     return json.dumps(row, ensure_ascii=False).encode() + b"\n"
-
-
-def _json_bytes(name: str, data: bytes | None) -> dict[str, str | None]:
-    try:
-        return {name: None if data is None else data.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(data or b"").decode()}
