@@ -11,6 +11,7 @@ from functools import lru_cache
 __all__ = ["java_string_hash", "partition_for"]
 
 _INT32_MIN = -(1 << 31)
+_REMEMBERED_LENGTH = 256
 
 
 def java_string_hash(text: str) -> int:
@@ -22,11 +23,16 @@ def java_string_hash(text: str) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
-@lru_cache(maxsize=10_000)
 def partition_for(key: str, partition_count: int) -> int:
     """The partition of `key` among `partition_count`.
 
     The smallest number has no positive counterpart in Java: Kafka's `Utils.abs` makes it 0.
     """
-    value = java_string_hash(key)
+    # Every request of a group asks; keys of reasonable length are remembered, so that hostile
+    # ones can't fill the memory.
+    hashed = _remembered_hash if len(key) <= _REMEMBERED_LENGTH else java_string_hash
+    value = hashed(key)
     return 0 if value == _INT32_MIN else abs(value) % partition_count
+
+
+_remembered_hash = lru_cache(maxsize=10_000)(java_string_hash)

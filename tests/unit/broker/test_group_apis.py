@@ -111,7 +111,7 @@ def broker() -> Broker:
     return Broker()
 
 
-def versions(key: ApiKey) -> Any:
+def versions(key: ApiKey) -> pytest.MarkDecorator:
     served = ADVERTISED[key]
     return pytest.mark.parametrize("version", range(served.min, served.max + 1))
 
@@ -167,9 +167,8 @@ def test_join_group(broker: Broker, version: int) -> None:
     answer = join_group.handle(request, context)
     assert not answer.done
     broker.world.time.advance(DELAY_MS)
-    response = decode_response(
-        ApiKey.JOIN_GROUP, version, encode_response(answer.result(), version)
-    )
+    encoded = encode_response(answer.result(), version)
+    response: Any = decode_response(ApiKey.JOIN_GROUP, version, encoded)
     assert (response.error_code, response.generation_id) == (0, 1)
     assert (response.protocol_name, response.leader) == ("range", response.member_id)
     assert response.protocol_type == ("consumer" if version >= 7 else None)

@@ -21,3 +21,7 @@ from kstore.coordinator.partitioning import java_string_hash, partition_for
 def test_partitions_are_javas(text: str, hash_code: int, partition: int) -> None:
     assert java_string_hash(text) == hash_code
     assert partition_for(text, 50) == partition
+
+
+def test_a_long_key_has_its_partition_too() -> None:
+    assert partition_for("a" * 1_000, 50) == abs(java_string_hash("a" * 1_000)) % 50

@@ -91,7 +91,7 @@ def test_a_replacement_under_way_is_refused_when_the_partition_goes() -> None:
 def test_of_each_key_the_last_record_counts() -> None:
     world = World()
     member = StoredMember("m", None, "c", "/h", 60_000, SESSION_MS, b"s", b"a")
-    records = [
+    records: list[OffsetCommitRecord | GroupMetadataRecord] = [
         OffsetCommitRecord("g", "topic", 0, OffsetCommit(1)),
         OffsetCommitRecord("g", "topic", 1, OffsetCommit(1)),
         GroupMetadataRecord("g", GroupMetadata("consumer", 3, "range", "m", 5, (member,))),
