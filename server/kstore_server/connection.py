@@ -63,7 +63,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         refusal = self._listener.register(self)
         if refusal is not None:
             log.warning("connection refused client=%s reason=%s", self.client.identity, refusal)
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._output.close()

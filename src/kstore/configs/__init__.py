@@ -15,14 +15,18 @@ from __future__ import annotations
 
 from kstore.configs.broker import BROKER_CONFIGS
 from kstore.configs.definitions import Config, ConfigError, ConfigType, ConfigValue, Synonym
+from kstore.configs.describe import (
+    ConfigEntry,
+    ConfigSource,
+    ConfigSynonym,
+    describe_broker_configs,
+    describe_topic_configs,
+)
 from kstore.configs.listeners import Listener, advertised_listeners, listeners
 from kstore.configs.properties import parse_properties
 from kstore.configs.settings import (
-    ConfigSource,
     Settings,
-    TopicConfigEntry,
     data_directory,
-    describe_topic_configs,
     group_config,
     load,
     log_config,
@@ -36,8 +40,10 @@ __all__ = [
     "BROKER_CONFIGS",
     "TOPIC_CONFIGS",
     "Config",
+    "ConfigEntry",
     "ConfigError",
     "ConfigSource",
+    "ConfigSynonym",
     "ConfigType",
     "ConfigValue",
     "GroupConfig",
@@ -46,11 +52,11 @@ __all__ = [
     "NetworkConfig",
     "Settings",
     "Synonym",
-    "TopicConfigEntry",
     "TopicDefaults",
     "advertised_listeners",
     "check_topic_configs",
     "data_directory",
+    "describe_broker_configs",
     "describe_topic_configs",
     "group_config",
     "listeners",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from enum import IntEnum
+from dataclasses import fields
 from typing import Any
 
 from kstore.configs.broker import BROKER_CONFIGS
@@ -14,25 +13,14 @@ from kstore.configs.topic import TOPIC_CONFIGS
 from kstore.configs.values import GroupConfig, LogConfig, NetworkConfig, TopicDefaults
 
 __all__ = [
-    "ConfigSource",
     "Settings",
-    "TopicConfigEntry",
     "data_directory",
-    "describe_topic_configs",
     "group_config",
     "load",
     "log_config",
     "network_config",
     "topic_defaults",
 ]
-
-
-class ConfigSource(IntEnum):
-    """Where a value comes from; the numbers are the protocol's (`DescribeConfigsResponse`)."""
-
-    TOPIC = 1
-    STATIC_BROKER = 4
-    DEFAULT = 5
 
 
 class Settings(Mapping[str, Any]):
@@ -133,39 +121,13 @@ def _log_value(settings: Settings, name: str, overrides: Mapping[str, str]) -> A
         return settings[name]
     if name in overrides:
         return config.parse(overrides[name])
-    return _topic_default(settings, config)[0]
+    return _topic_default(settings, config)
 
 
-def _topic_default(settings: Settings, config: Config) -> tuple[Any, ConfigSource]:
+def _topic_default(settings: Settings, config: Config) -> ConfigValue:
     """The value of a topic config without an override: the first synonym that is set gives it."""
     for synonym in config.synonyms:
         value = settings.get(synonym.name)
-        if value is None:
-            continue
-        given = synonym.name in settings.given
-        scaled = value * synonym.factor if synonym.factor != 1 else value
-        return scaled, ConfigSource.STATIC_BROKER if given else ConfigSource.DEFAULT
-    return config.default, ConfigSource.DEFAULT
-
-
-@dataclass(frozen=True, slots=True)
-class TopicConfigEntry:
-    """One config of a topic as clients see it."""
-
-    name: str
-    value: str | None
-    source: ConfigSource
-
-
-def describe_topic_configs(
-    settings: Settings, topic_overrides: Mapping[str, str]
-) -> list[TopicConfigEntry]:
-    """All configs of a topic by name, with the values in force and where they come from."""
-    entries: list[TopicConfigEntry] = []
-    for name, config in TOPIC_CONFIGS.items():
-        if name in topic_overrides:
-            entries.append(TopicConfigEntry(name, topic_overrides[name], ConfigSource.TOPIC))
-        elif not config.internal:
-            value, source = _topic_default(settings, config)
-            entries.append(TopicConfigEntry(name, config.format(value), source))
-    return entries
+        if value is not None:
+            return value * synonym.factor if synonym.factor != 1 else value  # type: ignore[no-any-return]
+    return config.default

@@ -61,6 +61,7 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     # 6 is known to the schema but unstable in 4.3 (KIP-939).
     ApiKey.INIT_PRODUCER_ID: ApiRange(0, 5),
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
+    ApiKey.DESCRIBE_CONFIGS: ApiRange(1, 4),
 }
 
 FLEXIBLE_FROM: dict[int, int] = {key: module.flexible_from for key, module in MODULES.items()}

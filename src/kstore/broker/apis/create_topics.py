@@ -32,25 +32,37 @@ __all__ = ["API"]
 
 def handle(request: CreateTopicsRequest, context: RequestContext) -> Later[CreateTopicsResponse]:
     counts = Counter(topic.name for topic in request.topics)
-    single = [topic for topic in request.topics if counts[topic.name] == 1]
-    repeated = [name for name, count in counts.items() if count > 1]
+    wanted = []
+    refused = [
+        _failed(name, KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name."))
+        for name, count in counts.items()
+        if count > 1
+    ]
+    for topic in request.topics:
+        twice = _assigned_twice(topic)
+        if counts[topic.name] > 1:
+            continue
+        if twice is None:
+            wanted.append(_new_topic(topic))
+        else:
+            refused.append(_failed(topic.name, twice))
 
     def respond(results: list[TopicResult]) -> CreateTopicsResponse:
         told = [_result(result, context) for result in results]
-        told += [
-            CreatableTopicResult(
-                name=name,
-                error_code=ErrorCode.INVALID_REQUEST,
-                error_message="Duplicate topic name.",
-                num_partitions=-1,
-                replication_factor=-1,
-            )
-            for name in repeated
-        ]
-        return CreateTopicsResponse(topics=told)
+        return CreateTopicsResponse(topics=told + refused)
 
-    wanted = [_new_topic(topic) for topic in single]
     return context.broker.make_topics(wanted, validate_only=request.validate_only).map(respond)
+
+
+def _assigned_twice(topic: CreatableTopic) -> KafkaError | None:
+    counts = Counter(assignment.partition_index for assignment in topic.assignments)
+    for index, count in counts.items():
+        if count > 1:
+            return KafkaError(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                f"Found multiple manual partition assignments for partition {index}",
+            )
+    return None
 
 
 def _new_topic(topic: CreatableTopic) -> NewTopic:
