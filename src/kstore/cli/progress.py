@@ -31,7 +31,7 @@ class Working:
         self._timer: threading.Timer | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        if sys.stderr.isatty() and not quiet:
+        if _is_watched() and not quiet:
             self._timer = threading.Timer(_PATIENCE_S, self._show)
             self._timer.daemon = True
 
@@ -68,3 +68,7 @@ class Working:
         self._task = bar.add_task(self._title, total=self._total)
         bar.start()
         self._bar = bar
+
+
+def _is_watched() -> bool:
+    return sys.stderr.isatty()

@@ -29,7 +29,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 def test_long_work_shows_a_bar(shown: threading.Event, capsys: pytest.CaptureFixture[str]) -> None:
     with Working("dumping", total=10) as working:
-        assert shown.wait(10)
+        assert shown.wait(1)
         working.done(5)
     assert "dumping" in capsys.readouterr().err
 
