@@ -6,6 +6,7 @@
 - `dump.txt`: what Kafka's DumpLogSegments says about its files;
 - `producers.txt`: what Kafka's ProducerStateManager makes of random steps.
 
+docs/formats shows bytes of these files: its pages change with them (test_format_pages.py).
 JARS is the directory with the jars of org.apache.kafka:kafka_2.13:4.3.1 and what they depend on.
 """
 

@@ -108,7 +108,7 @@ class OffsetEntries(_Entries):
 class TimeEntries(_Entries):
     """`.timeindex`: an entry names the largest timestamp so far and an offset of its batch.
 
-    Kafka wrote the offset of the record before 3.6, and writes the last one of its batch since.
+    Kafka writes the last offset of the batch; older versions wrote that of the record itself.
     """
 
     entry = TIME_ENTRY
