@@ -64,7 +64,7 @@ class Working:
         columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
         if self._total is not None:
             columns.insert(2, BarColumn())
-        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        bar = Progress(*columns, console=Console(stderr=True, force_terminal=True), transient=True)
         self._task = bar.add_task(self._title, total=self._total)
         bar.start()
         self._bar = bar
