@@ -138,7 +138,7 @@ class _TextDump(_Dump):
 
     def begin(self) -> None:
         print(f"Dumping {self.path}")
-        if self.path.suffix == ".log":
+        if self.path.suffix == ".log" and self.path.stem.isdecimal():
             print(f"Log starting offset: {int(self.path.stem)}")
 
     def row(self, row: Row) -> None:

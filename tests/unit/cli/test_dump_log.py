@@ -152,12 +152,13 @@ def test_a_file_that_can_not_be_dumped_does_not_hide_the_others(
     codecs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = codecs / "00000000000000000009.log"
-    unknown = codecs / "notes.txt"
-    unknown.touch()
+    unknown = [codecs / name for name in ("notes.txt", "server.log", "server.index")]
+    for path in unknown:
+        path.touch()
     good = codecs / "partition.metadata"
-    assert main(["dump-log", str(absent), str(unknown), str(good)]) == 1
+    assert main(["dump-log", *map(str, [absent, *unknown, codecs, good])]) == 1
     captured = capsys.readouterr()
-    assert [line.startswith("kstore: ") for line in captured.err.splitlines()] == [True, True]
+    assert [line.startswith("kstore: ") for line in captured.err.splitlines()] == [True] * 5
     assert captured.out.splitlines()[-1].startswith("topic_id: ")
 
 
