@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
@@ -16,7 +17,7 @@ from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
-from kstore.configs import Settings, group_config, log_config
+from kstore.configs import GroupConfig, Settings, group_config, log_config
 from kstore.errors import KafkaError
 from kstore.groups.coordinator import GroupCoordinator
 from kstore.log.store import Store
@@ -56,13 +57,22 @@ class Broker:
         self.auto_create_topics: bool = settings["auto.create.topics.enable"]
         self.delete_topic_enable: bool = settings["delete.topic.enable"]
         self._directories = Directories(runtime, store)
+        self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
-        self.groups = GroupCoordinator(runtime, self._group_log, group_config(settings))
+        self.groups = GroupCoordinator(runtime, self._group_log, self._group_config())
 
     @property
     def image(self) -> MetadataImage:
         """The metadata as of now; a value that never changes."""
         return self.topics.image
+
+    def _group_config(self) -> GroupConfig:
+        """The coordinator's config. An offsets topic that is there keeps its partitions."""
+        config = group_config(self.settings)
+        topic = self.image.topics.get(OFFSETS_TOPIC)
+        if topic is None:
+            return config
+        return replace(config, offsets_topic_num_partitions=len(topic.partitions))
 
     def start(self) -> Later[None]:
         """Takes over every partition of the image; done when clients may be served."""
@@ -73,7 +83,7 @@ class Broker:
         for name, index in self.store.list():
             if (name, index) not in known:
                 log.warning("stray partition left alone directory=%s-%d", name, index)
-        return self._take_over(wanted).map(lambda _: None)
+        return self._take_over(wanted)
 
     def stop(self) -> None:
         """Lets the coordinator go; the store is closed by who opened it."""
@@ -152,28 +162,52 @@ class Broker:
         return removed
 
     def ensure_internal_topic(self, name: str) -> Later[None]:
-        """Makes an internal topic unless it is there; fails with its KafkaError."""
+        """Makes an internal topic unless it is there; fails with its KafkaError.
+
+        Done when its partitions are led and loaded, also for those who ask while it is being made.
+        """
+        being_made = self._internal_topics_being_made.get(name)
+        if being_made is not None:
+            return being_made
         if name in self.image.topics:
             return Later.of(None)
+        ready: Later[None] = Later()
+        self._internal_topics_being_made[name] = ready
 
-        def check(errors: dict[str, KafkaError]) -> None:
-            if errors and name not in self.image.topics:
-                raise errors[name]
+        def made(done: Later[dict[str, KafkaError]]) -> None:
+            del self._internal_topics_being_made[name]
+            error = done.error or done.result().get(name)
+            if error is None:
+                ready.complete(None)
+            else:
+                ready.fail(error)
 
-        return self.create_topics([self.automatic_topic(name)]).map(check)
+        self.create_topics([self.automatic_topic(name)]).then(made)
+        return ready
 
     def _take_over(self, topics: list[TopicImage]) -> Later[None]:
-        """Opens or makes the logs of topics, then leads their partitions."""
+        """Opens or makes the logs of topics, then leads their partitions; groups are loaded."""
+        done: Later[None] = Later()
 
-        def lead(_: None) -> None:
-            for topic in topics:
-                if self.image.topic_ids.get(topic.topic_id) is not None:
-                    self._lead(topic)
+        def lead(made: Later[None]) -> None:
+            if made.error is not None:
+                done.fail(made.error)
+                return
+            loads = [
+                load
+                for topic in topics
+                if topic.topic_id in self.image.topic_ids
+                for load in self._lead(topic)
+            ]
+            Later.all(loads).then(lambda _: done.complete(None))
 
         configs = {topic.name: log_config(self.settings, topic.configs) for topic in topics}
-        return self._directories.make(topics, configs).map(lead)
+        self._directories.make(topics, configs).then(lead)
+        return done
 
-    def _lead(self, topic: TopicImage) -> None:
+    def _lead(self, topic: TopicImage) -> list[Later[None]]:
+        """Leads the partitions of a topic; what is being loaded of its groups."""
+        loads = []
         for image in topic.partitions:
             opened = self.store.logs.get((topic.name, image.index))
             if opened is None or self.partitions.get(topic.name, image.index) is not None:
@@ -183,24 +217,27 @@ class Broker:
             partition = Partition(opened, image.leader_epoch)
             self.partitions.add(partition)
             if topic.name == OFFSETS_TOPIC:
-                self._load_groups(partition)
+                loads.append(self._load_groups(partition))
+        return loads
 
-    def _load_groups(self, partition: Partition) -> None:
-        """Replays a partition of the offsets topic into the coordinator."""
+    def _load_groups(self, partition: Partition) -> Later[None]:
+        """Replays a partition of the offsets topic into the coordinator; never fails."""
+        done: Later[None] = Later()
 
-        def loaded(done: Later[list[tuple[bytes | None, bytes | None]]]) -> None:
-            if done.error is not None:
-                log.error(
-                    "groups not loaded partition=%s-%d",
-                    partition.topic,
-                    partition.index,
-                    exc_info=done.error,
-                )
-                return
-            self.groups.load(partition.index, done.result())
+        def loaded(read: Later[list[tuple[bytes | None, bytes | None]]]) -> None:
+            if self.partitions.get(partition.topic, partition.index) is partition:
+                try:
+                    self.groups.load(partition.index, read.result())
+                except (KafkaError, ValueError):
+                    self.groups.unload(partition.index)
+                    log.exception(
+                        "groups not loaded partition=%s-%d", partition.topic, partition.index
+                    )
+            done.complete(None)
 
         self.groups.begin_load(partition.index)
         self._group_log.read_all(partition).then(loaded)
+        return done
 
 
 def _pass(done: Later[list[TopicResult]], to: Later[list[TopicResult]]) -> None:

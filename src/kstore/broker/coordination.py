@@ -39,7 +39,12 @@ class GroupLog:
         return Later.of(appended.last_offset + 1)
 
     def read_all(self, partition: Partition) -> Later[list[tuple[bytes | None, bytes | None]]]:
-        """Every record of a partition as `(key, value)`, oldest first."""
+        """Every record of a partition as `(key, value)`, oldest first.
+
+        Nothing is appended to it meanwhile: its coordinator is not at work yet.
+        """
+        if partition.log.log_start_offset == partition.log.log_end_offset:
+            return Later.of([])
         return self._runtime.run_in_worker(
             lambda: [
                 (record.key, record.value)

@@ -66,9 +66,7 @@ def _describe(
         result.error_message = error.message
         return result
     keys = resource.configuration_keys
-    result.configs = [
-        _told(entry, request) for entry in entries if not keys or entry.name in keys
-    ]
+    result.configs = [_told(entry, request) for entry in entries if not keys or entry.name in keys]
     return result
 
 
