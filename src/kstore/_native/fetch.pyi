@@ -1,4 +1,4 @@
-from typing import Protocol, TypeVar
+from typing import Never, Protocol, TypeVar
 
 from typing_extensions import Buffer
 
@@ -11,7 +11,7 @@ _Records = TypeVar("_Records", bound=_Sized)
 class FetchShape:
     def __init__(
         self,
-        *,
+        *args: Never,
         replica_id: bool,
         log_start: bool,
         session: bool,
@@ -67,8 +67,6 @@ def encode_fetch_reply(
     error_code: int,
     session_id: int,
     results: list[
-        tuple[
-            str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, _Records | None
-        ]
+        tuple[str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, _Records | None]
     ],
 ) -> list[bytes | _Records]: ...
