@@ -70,8 +70,10 @@ clean:  ## remove all that was built, and the environment; data stays
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf src/*.egg-info src/kstore/_native/*.so
 
+# Cython looks at the dates of sources only: other options in setup.py need all of them built anew.
 $(BUILT): $(INSTALLED) $(NATIVE) setup.py
-	$(BIN)/python setup.py -q build_ext --inplace
+	$(if $(wildcard $@),$(if $(filter setup.py,$?),CYTHON_FORCE_REGEN=1)) \
+		$(BIN)/python setup.py -q build_ext --inplace
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
