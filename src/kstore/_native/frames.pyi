@@ -1,6 +1,6 @@
 from typing import Self
 
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer
 
 class FrameReader:
     def __new__(cls, shared: bytearray, max_size: int) -> Self: ...
