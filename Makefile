@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help serve test lint types package check conformance conformance-full bench torture clean
 
 help:  ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(BUILT)  ## run a broker on LISTEN (127.0.0.1:9092) with its data in DATA_DIR (./kstore-data)
 	exec $(BIN)/kstore serve --listen $(LISTEN) --data-dir $(DATA_DIR)
