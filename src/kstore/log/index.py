@@ -111,10 +111,13 @@ class _Index:
         tail = self.tail
         if tail is None or not tail.count or tail.count * self.entry_size < least_size:
             return
+        self._write(tail)
+
+    def _write(self, tail: IndexTail) -> None:
         handle = self._handles.get(self.path)
         position = self.file_count * self.entry_size
         self._handles.files.write(handle.descriptor, tail.to_bytes(), position)
-        self._file_count = self.file_count + tail.count
+        self._file_count += tail.count
         tail.clear()
 
     def finish(self) -> None:
@@ -198,6 +201,13 @@ class TimeIndex(_Index):
 
     def last(self) -> TimeEntry:
         return self.entry(self.count - 1)
+
+    def add(self, entry: TimeEntry) -> None:
+        """Writes an entry to the file, if its timestamp is news."""
+        if entry.timestamp_ms > self.last().timestamp_ms:
+            tail = IndexTail(self.entry_size)
+            tail.add_time(entry.timestamp_ms, entry.offset - self.base_offset)
+            self._write(tail)
 
     def truncate_to(self, offset: int) -> None:
         """Drops the entries at and above `offset`."""

@@ -102,6 +102,9 @@ def _load_segments(
             _report(log, segment, recover_segment(log, segment, segment.size))
             recovered.append(segment)
     end_offset = -1
+    if first_unclean < len(segments):
+        # The batches that are about to be read know better.
+        log.epochs.truncate_from_end(segments[first_unclean].base_offset)
     for index in range(first_unclean, len(segments)):
         segment = segments[index]
         found = recover_segment(log, segment, segment.size)

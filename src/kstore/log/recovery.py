@@ -23,6 +23,7 @@ from kstore._native.batch import (
     HEADER_SIZE,
     OLD_MAGIC,
     TORN,
+    BatchError,
     BatchHeader,
     parse_header,
 )
@@ -130,9 +131,10 @@ def _check_large(handle: Handle, position: int, file_size: int) -> BatchHeader |
 
     Its CRC is taken piece by piece: a length that was damaged must not cost as much memory.
     """
-    if file_size - position < HEADER_SIZE:
+    try:
+        header = parse_header(handle.read(HEADER_SIZE, position))
+    except BatchError:
         return None
-    header = parse_header(handle.read(HEADER_SIZE, position))
     end = position + header.size
     if end > file_size or header.last_offset_delta < 0:
         return None

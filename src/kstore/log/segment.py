@@ -303,7 +303,10 @@ class Segment:
             self._handles.files.truncate(handle.descriptor, size)
             self._size = size
         self._max_time = self._scan_max_time()
-        if writer is not None:
+        if writer is None:
+            # As when a segment is sealed: its largest timestamp is its last time entry.
+            self.times.add(self._max_time)
+        else:
             writer.indexer.max_timestamp, writer.indexer.max_timestamp_offset = self._max_time
             writer.indexer.last_time_entry = self.times.last().timestamp_ms
             writer.indexer.bytes_since_entry = 0
