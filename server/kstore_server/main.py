@@ -61,7 +61,7 @@ def _refuse(reason: str) -> int:
 def _settings(options: ServeOptions) -> Settings:
     properties: dict[str, str] = {}
     if options.config_file is not None:
-        properties.update(parse_properties(options.config_file.read_text()))
+        properties.update(parse_properties(options.config_file.read_text("iso-8859-1")))
     properties.update(options.settings)
     if options.data_dir is not None:
         properties["log.dirs"] = str(options.data_dir)

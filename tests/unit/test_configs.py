@@ -276,5 +276,5 @@ class TestParseProperties:
         assert parse_properties(text) == {"a b=c:": "A\t\nq\\ "}
 
     def test_a_broken_escape_is_an_error(self):
-        with pytest.raises(ValueError, match="malformed"):
+        with pytest.raises(ConfigError, match="Malformed"):
             parse_properties(r"a=\u00g1")

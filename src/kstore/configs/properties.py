@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from kstore.configs.definitions import ConfigError
+
 __all__ = ["parse_properties"]
 
 _BLANKS = " \t\f"
@@ -20,7 +22,7 @@ _CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 def parse_properties(text: str) -> dict[str, str]:
     """The keys and values of a properties file; of a key that comes twice the later value.
 
-    Java reads such files as ISO-8859-1; the caller decodes. ValueError for a broken `\\uXXXX`.
+    Java reads such files as ISO-8859-1; the caller decodes. ConfigError for a broken `\\uXXXX`.
     """
     properties: dict[str, str] = {}
     for line in _logical_lines(text):
@@ -28,7 +30,7 @@ def parse_properties(text: str) -> dict[str, str]:
         rest = line[end:].lstrip(_BLANKS)
         if rest[:1] in ("=", ":"):
             rest = rest[1:].lstrip(_BLANKS)
-        properties[_unescape(line[:end])] = _unescape(rest)
+        properties[_unescape(line[:end], line)] = _unescape(rest, line)
     return properties
 
 
@@ -64,13 +66,13 @@ def _key_end(line: str) -> int:
     return len(line)
 
 
-def _unescape(text: str) -> str:
+def _unescape(text: str, line: str) -> str:
     def character(match: re.Match[str]) -> str:
         escaped = match[1]
         if len(escaped) == 5:
             return chr(int(escaped[1:], 16))
         if escaped == "u":
-            raise ValueError(f"malformed \\uxxxx escape in {text!r}")
+            raise ConfigError(line[: _key_end(line)], f"Malformed \\uxxxx encoding in {line!r}")
         return _CONTROLS.get(escaped, escaped)
 
     return _ESCAPE.sub(character, text)
