@@ -289,7 +289,7 @@ def _decode_partition(
 def _load(node: StoredNode) -> dict[str, Any]:
     try:
         body = json.loads(node.data.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unreadable(node, error) from error
     if not isinstance(body, dict):
         raise StoreError(f"metadata node {node.path} can't be read: it is not a JSON object")
@@ -300,7 +300,7 @@ def _field(node: StoredNode, key: str, convert: Callable[[Any], T]) -> T:
     body = _load(node)
     try:
         return convert(body[key])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(node, error) from error
 
 

@@ -116,6 +116,7 @@ def test_an_image_comes_back_from_its_nodes():
     "data",
     [
         *(b"", b"{", b"[]", b"\xff", b"1", b"{}"),
+        pytest.param(b"[" * 100_000, id="deep"),
         b'{"partitions":{"0":[1],"2":[1]},"topic_id":"-B1Prn3sEdCnZQCgyR5r9g"}',
         b'{"partitions":[],"topic_id":"-B1Prn3sEdCnZQCgyR5r9g"}',
         b'{"partitions":{},"topic_id":"-B1P"}',
@@ -141,7 +142,7 @@ def test_an_unreadable_partition_is_named(data):
 
 
 def test_an_unreadable_producer_id_block_is_named():
-    for data in (b"", b"{}", b'{"block_end":"x"}'):
+    for data in (b"", b"{}", b'{"block_end":"x"}', b'{"block_end":1e999}'):
         with pytest.raises(StoreError, match=r"^metadata node /latest_producer_id_block can't"):
             layout.decode_producer_id_block(data)
 
