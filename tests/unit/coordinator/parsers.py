@@ -1,0 +1,43 @@
+"""The stored records of coordinators: keys and values, in all versions. Kafka ignores junk."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from kstore.coordinator.records import MalformedRecordError, decode_record
+from tests.support.parsers import Parser, register
+from tests.unit.coordinator.test_records import (
+    GROUP_KEY,
+    GROUP_VALUES,
+    OFFSET_KEY,
+    OFFSET_VALUES,
+)
+
+
+def _decode_value(key: str, data: bytes) -> object:
+    return decode_record(bytes.fromhex(key), data)
+
+
+register(
+    Parser(
+        "key of a stored record",
+        lambda data: decode_record(data, None),
+        lambda: [bytes.fromhex(OFFSET_KEY), bytes.fromhex(GROUP_KEY)],
+        MalformedRecordError,
+        junk_is_error=False,
+    )
+)
+for _name, _key, _values in (
+    ("offset commit", OFFSET_KEY, OFFSET_VALUES),
+    ("group metadata", GROUP_KEY, GROUP_VALUES),
+):
+    for _version, _value in _values.items():
+        register(
+            Parser(
+                f"stored {_name} v{_version}",
+                partial(_decode_value, _key),
+                partial(lambda value: [bytes.fromhex(value)], _value),
+                MalformedRecordError,
+                junk_is_error=False,
+            )
+        )
