@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Appended", "InvalidRecordError", "Origin", "append_batch", "append_batches_verbatim"]
 
 
+_NEVER = (1 << 63) - 1
+
+
 class Origin(Enum):
     """Who appends."""
 
@@ -69,7 +72,7 @@ def append_batch(log: LogState, data: Buffer, now_ms: int, origin: Origin) -> Ap
     by_client = origin is Origin.CLIENT
     try:
         header = validate_batch(data, log.rules, now_ms, by_client)
-        if log.rules.keys_required and header.codec:
+        if header.codec and (log.rules.keys_required or log.rules.before_max_ms < _NEVER):
             _look_inside(log, header, data, now_ms)
     except InvalidBatch as invalid:
         raise _refusal(log, invalid, now_ms) from None
@@ -174,7 +177,8 @@ def _tell_producers(log: LogState, header: BatchHeader, data: Buffer) -> None:
 
 
 def _look_inside(log: LogState, header: BatchHeader, data: Buffer, now_ms: int) -> None:
-    """Checks the records of a compressed batch, where they matter: each must have a key."""
+    """Checks the records of a compressed batch, where they matter: each must have a key, or be no
+    older than the topic allows (the header tells only the largest timestamp)."""
     records = decompress(header.codec, memoryview(data)[HEADER_SIZE : header.size])
     validate_records(header, records, log.rules, now_ms)
 
