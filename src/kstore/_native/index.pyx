@@ -67,11 +67,19 @@ cdef class IndexTail:
         store64(entry, timestamp_ms)
         store32(entry + 8, relative_offset)
 
-    def to_bytes(self):
-        """All entries, as they are to stand in the file."""
+    def read(self, Py_ssize_t start, Py_ssize_t count):
+        """Up to `count` entries from the one at `start` on, as they are to stand in the file."""
+        if start < 0 or start > self.count or count < 0:
+            return b""
+        if count > self.count - start:
+            count = self.count - start
         return PyBytes_FromStringAndSize(
-            <const char *> self.entries, self.count * self.entry_size
+            <const char *> self.entries + start * self.entry_size, count * self.entry_size
         )
+
+    def to_bytes(self):
+        """All entries."""
+        return self.read(0, self.count)
 
     def keep(self, Py_ssize_t count):
         """Drops all but the first `count` entries."""

@@ -26,12 +26,13 @@ UNDEFINED_EPOCH_OFFSET = -1
 class LeaderEpochs:
     """The epochs of one log."""
 
-    __slots__ = ("_directory", "_entries", "_files", "_unsynced", "unwritten")
+    __slots__ = ("_directory", "_entries", "_files", "_in_file", "_unsynced", "unwritten")
 
     def __init__(self, files: Files, directory: Path) -> None:
         self._files = files
         self._directory = directory
         self._entries: list[tuple[int, int]] = []
+        self._in_file: list[tuple[int, int]] = []
         self._unsynced = False
         self.unwritten = False
 
@@ -41,6 +42,7 @@ class LeaderEpochs:
         epochs = cls(files, directory)
         for epoch, start_offset in parse_epochs(files.read_file(directory / EPOCHS) or b""):
             epochs.assign(epoch, start_offset)
+        epochs._in_file = epochs.entries()
         epochs.unwritten = False
         return epochs
 
@@ -66,7 +68,7 @@ class LeaderEpochs:
         while entries and (entries[-1][0] >= epoch or entries[-1][1] >= start_offset):
             entries.pop()
         entries.append((epoch, start_offset))
-        self.unwritten = True
+        self._changed()
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
         """(largest epoch that is at most `epoch`, its end offset), or (-1, -1) if unknown."""
@@ -89,19 +91,22 @@ class LeaderEpochs:
         kept = [entry for entry in self._entries if entry[1] < end_offset]
         if len(kept) < len(self._entries):
             self._entries = kept
-            self.unwritten = True
+            self._changed()
 
     def truncate_from_start(self, start_offset: int) -> None:
         """The log starts at `start_offset` now: the epoch that holds it begins there."""
         below = bisect_right(self._entries, start_offset, key=lambda entry: entry[1])
         if below and (below > 1 or self._entries[0][1] < start_offset):
             self._entries[:below] = [(self._entries[below - 1][0], start_offset)]
-            self.unwritten = True
+            self._changed()
 
     def clear(self) -> None:
         if self._entries:
             self._entries = []
-            self.unwritten = True
+            self._changed()
+
+    def _changed(self) -> None:
+        self.unwritten = self._entries != self._in_file
 
     def moved(self, directory: Path) -> None:
         """The log's directory has a new name."""
@@ -111,6 +116,7 @@ class LeaderEpochs:
         """Replaces the file; a power cut may still undo that until `sync`. Raises OSError."""
         data = format_epochs(self._entries)
         self._files.replace_file(self._directory / EPOCHS, data, durable=False)
+        self._in_file = self.entries()
         self.unwritten = False
         self._unsynced = True
 

@@ -15,6 +15,7 @@ import errno
 import fcntl
 import mmap
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,7 +104,11 @@ class Files:
 
     def map(self, descriptor: int, size: int) -> mmap.mmap:
         """The first `size` bytes, shared and writable; unmapped when the last view is gone."""
-        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        access = mmap.PROT_READ | mmap.PROT_WRITE
+        if sys.version_info >= (3, 13):
+            # Without it every map would hold a descriptor of its own.
+            return mmap.mmap(descriptor, size, mmap.MAP_SHARED, access, trackfd=False)
+        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, access)
 
     def sync(self, descriptor: int) -> None:
         """Returns when the file's bytes, mapped writes included, and its size are on the disk."""

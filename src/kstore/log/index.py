@@ -76,8 +76,7 @@ class _Index:
             if len(data) != size:
                 raise CorruptLogError(str(self.path), slot * self.entry_size, "the file is cut")
         if in_file < count and self.tail is not None:
-            start = (slot + in_file - self.file_count) * self.entry_size
-            data += self.tail.to_bytes()[start : start + (count - in_file) * self.entry_size]
+            data += self.tail.read(slot + in_file - self.file_count, count - in_file)
         return data
 
     def search(self, target: int, find: Callable[[bytes | IndexTail, int], int]) -> int:
@@ -137,8 +136,28 @@ class _Index:
         """Makes the file, or empties it."""
         files = self._handles.files
         with files.opened(self.path, create=True) as descriptor:
-            files.truncate(descriptor, 0)
+            if files.size(descriptor):
+                files.truncate(descriptor, 0)
         self._file_count = 0
+
+    def begin_anew(self, tail: IndexTail) -> None:
+        """Forgets all entries; those of `tail` are written over them until `end_anew`.
+
+        A crash in between leaves old and new ones, which nobody trusts then.
+        """
+        if not self._handles.files.exists(self.path):
+            self.create()
+        self._file_count = 0
+        self.tail = tail
+
+    def end_anew(self) -> None:
+        """The index is complete: cuts off what is left of the old one."""
+        self.finish()
+        self.tail = None
+        handle = self._handles.get(self.path)
+        size = self.file_count * self.entry_size
+        if handle.size() != size:
+            self._handles.files.truncate(handle.descriptor, size)
 
     def handle(self) -> Handle:
         """The open file, for a sync."""

@@ -20,11 +20,7 @@ from kstore.log.index import OffsetIndex, TimeIndex
 from kstore.log.names import INDEX, LOG, TIME_INDEX, file_name, parse_file
 from kstore.log.recovery import Recovered, recover_segment
 from kstore.log.segment import Segment
-from kstore.log.snapshots import (
-    delete_snapshots_above,
-    rebuild_producers,
-    remove_stray_snapshots,
-)
+from kstore.log.snapshots import rebuild_producers, remove_stray_snapshots
 from kstore.log.state import LogState
 from kstore.log.sweep import sweep
 
@@ -75,8 +71,6 @@ def load(log: LogState, *, clean: bool, recovery_point: int, log_start_offset: i
     log.epochs.truncate_from_end(end_offset)
     log.epochs.truncate_from_start(log_start_offset)
     log.leader_epoch = log.epochs.latest
-    if loaded.recovered:
-        delete_snapshots_above(log, loaded.recovered[0].base_offset)
     remove_stray_snapshots(log)
     rebuild_producers(log, end_offset, recovered=loaded.recovered, after_clean_stop=clean)
 

@@ -205,8 +205,6 @@ class Log(LogState):
         """
         if self.closed:
             return
-        if self.flush_timer is not None:
-            self.flush_timer.cancel()
         try:
             if self.failed is None:
                 self._finish()

@@ -68,12 +68,11 @@ def recover_segment(log: LogState, segment: Segment, file_size: int) -> Recovere
 
     Raises OSError, and StoreError for a segment in a format older than this store reads.
     """
-    segment.offsets.create()
-    segment.times.create()
     transactions = segment.paths()[3]
     log.files.delete(transactions, missing_ok=True)
     indexer = SegmentIndexer(segment.base_offset, log.config.index_interval_bytes)
-    segment.offsets.tail, segment.times.tail = indexer.offsets, indexer.times
+    segment.offsets.begin_anew(indexer.offsets)
+    segment.times.begin_anew(indexer.times)
     handle = log.handles.get(segment.path)
     position, next_offset, fault = _walk(log, segment, handle, file_size, indexer)
     report = None
@@ -86,9 +85,8 @@ def recover_segment(log: LogState, segment: Segment, file_size: int) -> Recovere
             report = CorruptLogError(str(segment.path), position, _REASONS[fault])
         log.files.truncate(handle.descriptor, position)
     indexer.finish()
-    segment.offsets.finish()
-    segment.times.finish()
-    segment.offsets.tail = segment.times.tail = None
+    segment.offsets.end_anew()
+    segment.times.end_anew()
     segment.recovered(position, indexer.max_timestamp, indexer.max_timestamp_offset)
     return Recovered(next_offset, report, cut_size, zero_size)
 

@@ -70,11 +70,12 @@ def rebuild_producers(
 ) -> None:
     """Sets the producers to what they were before offset `upto`, and leaves a snapshot of that.
 
-    Aborted transactions whose markers stand in a segment of `recovered` go into its transaction
-    index, which recovery has emptied. A log that was closed cleanly without any snapshot, as
-    before Kafka 0.11, has no producers worth a walk through all of it. Raises OSError.
+    The segments of `recovered` are replayed whole: aborted transactions whose markers stand in
+    them go into their transaction indexes, which recovery has emptied. A log that was closed
+    cleanly without any snapshot, as before Kafka 0.11, has no producers worth a walk through all
+    of it. Raises OSError.
     """
-    start = _load_newest(log, upto)
+    start = _load_newest(log, min([upto, *(segment.base_offset for segment in recovered)]), upto)
     if start is None:
         log.producers.clear(log.log_start_offset)
         start = upto if after_clean_stop else log.log_start_offset
@@ -83,20 +84,30 @@ def rebuild_producers(
         if segment.base_offset >= upto:
             break
         if segment.base_offset > start and segment.base_offset in bases:
-            write_snapshot(log, segment.base_offset)
+            _keep_snapshot(log, segment.base_offset)
         _replay(log, segment, start, upto, into_index=segment in recovered)
-    if upto > log.log_start_offset and not log.files.exists(_path(log, upto)):
-        write_snapshot(log, upto)
+    if upto > log.log_start_offset:
+        _keep_snapshot(log, upto)
     log.producers.end_offset = upto
 
 
-def _load_newest(log: LogState, upto: int) -> int | None:
-    """Loads the newest sound snapshot up to `upto`; its offset, None if there is none."""
+def _keep_snapshot(log: LogState, offset: int) -> None:
+    """Writes a snapshot unless the same one is there."""
+    if log.files.read_file(_path(log, offset)) != log.producers.snapshot():
+        write_snapshot(log, offset)
+
+
+def _load_newest(log: LogState, upto: int, end_offset: int) -> int | None:
+    """Loads the newest sound snapshot up to `upto`; its offset, None if there is none.
+
+    Those that are of no use, below the log's start or above its end, are deleted.
+    """
     now_ms = log.runtime.time_ms()
     for offset in reversed(snapshot_offsets(log)):
         path = _path(log, offset)
-        if offset > upto or offset < log.log_start_offset:
+        if not log.log_start_offset <= offset <= end_offset:
             log.files.delete(path, missing_ok=True)
+        if not log.log_start_offset <= offset <= upto:
             continue
         try:
             log.producers.load(log.files.read_file(path) or b"", offset, now_ms)

@@ -51,11 +51,12 @@ def sweep(handles: Handles, directory: Path) -> dict[str, int]:
     for name, _ in files.scan(directory):
         parsed = parse_file(name)
         # Kafka's own log of metadata keeps snapshots that it deletes itself.
-        if name.endswith(DELETED) and not name.endswith(".checkpoint" + DELETED):
+        if name.endswith(".checkpoint" + DELETED):
+            continue
+        if name.endswith((DELETED, ".tmp")):
             files.delete(directory / name)
         elif parsed is None:
-            if name.endswith(".tmp"):
-                files.delete(directory / name)
+            continue
         elif parsed[2] == CLEANED:
             cleaned.append(parsed[0])
             files.delete(directory / name)
