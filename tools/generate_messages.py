@@ -27,6 +27,9 @@ from typing import Any
 KAFKA_VERSION = "4.3.1"
 WIDTH = 100
 
+NEVER = 0x7FFF
+"""As a first flexible version: there is none."""
+
 APIS = (
     "Produce",
     "Fetch",
@@ -49,6 +52,21 @@ APIS = (
     "DescribeConfigs",
     "DeleteGroups",
     "DescribeCluster",
+    "DeleteRecords",
+    "AlterConfigs",
+    "DescribeLogDirs",
+    "CreatePartitions",
+    "ElectLeaders",
+    "IncrementalAlterConfigs",
+    "AlterPartitionReassignments",
+    "ListPartitionReassignments",
+    "OffsetDelete",
+    "DescribeQuorum",
+    "UpdateFeatures",
+    "DescribeProducers",
+    "ListConfigResources",
+    "DescribeTopicPartitions",
+    "AlterReplicaLogDirs",
 )
 DATA = ("ConsumerProtocolSubscription", "ConsumerProtocolAssignment")
 
@@ -278,16 +296,41 @@ class MessageWriter:
         raise SystemExit(f"{field['name']} has a default of a kind not met before: {default!r}")
 
 
+def struct_names(definition: dict[str, Any]) -> set[str]:
+    """The names of the structs that a definition nests, at any depth."""
+    names = set()
+    for field in [*definition.get("fields", []), *definition.get("commonStructs", [])]:
+        if field.get("fields"):
+            names.add(field.get("type", field["name"]).removeprefix("[]"))
+            names |= struct_names(field)
+    return names
+
+
+def set_apart(definition: dict[str, Any], names: set[str], prefix: str) -> None:
+    """Puts `prefix` before those `names` that both the request and the response use.
+
+    Kafka nests them in two classes; here they stand side by side in one module.
+    """
+    for field in [*definition.get("fields", []), *definition.get("commonStructs", [])]:
+        for key in ("type", "name"):
+            brackets = "[]" if str(field.get(key)).startswith("[]") else ""
+            plain = str(field.get(key)).removeprefix("[]")
+            if plain in names and (key == "type" or "type" not in field):
+                field[key] = f"{brackets}{prefix}{plain}"
+        set_apart(field, names, prefix)
+
+
 def write_module(sources: list[str], title: str, definitions: list[dict[str, Any]]) -> str:
     imports: set[str] = set()
     names: list[str] = []
     classes: list[list[str]] = []
+    if len(definitions) == 2:
+        common = struct_names(definitions[0]) & struct_names(definitions[1])
+        for definition in definitions:
+            set_apart(definition, common, str(definition["type"]).capitalize())
     for definition in definitions:
         writer = MessageWriter(definition)
         writer.write()
-        clash = set(names) & set(writer.names)
-        if clash:
-            raise SystemExit(f"{title}: {clash} in the request and in the response")
         names += writer.names
         imports |= writer.imports
         classes += writer.classes
@@ -358,15 +401,15 @@ def write_index(apis: list[tuple[str, dict[str, Any]]]) -> str:
         "    module: str",
         '    """The module below this package."""',
         "    flexible_from: int",
-        '    """The first version with compact lengths, tagged fields and the longer headers."""',
+        '    """The first version with compact lengths and tagged fields; 32767: none."""',
         "",
         "",
         "MODULES: dict[int, ApiModule] = {",
     ]
     for name, request in sorted(apis, key=lambda api: api[1]["apiKey"]):
-        first = request["flexibleVersions"].removesuffix("+")
+        first = request["flexibleVersions"].removesuffix("+").replace("none", str(NEVER))
         lines.append(
-            f'    {request["apiKey"]}: ApiModule("{name}", "{snake_case(name)}", {int(first)}),'
+            f'    {request["apiKey"]}: ApiModule("{name}", "{snake_case(name)}", {first}),'
         )
     return "\n".join([*lines, "}", ""])
 

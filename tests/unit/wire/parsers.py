@@ -6,14 +6,13 @@ import random
 from collections.abc import Iterable
 from functools import partial
 
-from tests.support.messages import random_message
-from tests.support.parsers import Parser, register
-
 from kstore.wire import codec, headers
 from kstore.wire.messages import MODULES
 from kstore.wire.messages.consumer_protocol_assignment import ConsumerProtocolAssignment
 from kstore.wire.messages.consumer_protocol_subscription import ConsumerProtocolSubscription
 from kstore.wire.schema import Message
+from tests.support.messages import random_message
+from tests.support.parsers import Parser, register
 
 
 def _register_message(message_type: type[Message], version: int) -> None:

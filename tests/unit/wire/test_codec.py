@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import random_message
 
 from kstore._native.codec import KINDS, Plan
 from kstore.wire import codec
@@ -52,6 +51,7 @@ from kstore.wire.schema import (
     uint32,
     uuid,
 )
+from tests.support.messages import random_message
 
 
 class Part(Struct):

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.conformance.judges import kafka
 
 from kstore.wire.messages import MODULES
+from tests.conformance.judges import kafka
 
 TOOL = Path(__file__).parents[3] / "tools" / "generate_messages.py"
 

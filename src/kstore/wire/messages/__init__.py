@@ -22,7 +22,7 @@ class ApiModule(NamedTuple):
     module: str
     """The module below this package."""
     flexible_from: int
-    """The first version with compact lengths, tagged fields and the longer headers."""
+    """The first version with compact lengths and tagged fields; 32767: none."""
 
 
 MODULES: dict[int, ApiModule] = {
@@ -42,9 +42,24 @@ MODULES: dict[int, ApiModule] = {
     18: ApiModule("ApiVersions", "api_versions", 3),
     19: ApiModule("CreateTopics", "create_topics", 5),
     20: ApiModule("DeleteTopics", "delete_topics", 4),
+    21: ApiModule("DeleteRecords", "delete_records", 2),
     22: ApiModule("InitProducerId", "init_producer_id", 2),
     23: ApiModule("OffsetForLeaderEpoch", "offset_for_leader_epoch", 4),
     32: ApiModule("DescribeConfigs", "describe_configs", 4),
+    33: ApiModule("AlterConfigs", "alter_configs", 2),
+    34: ApiModule("AlterReplicaLogDirs", "alter_replica_log_dirs", 2),
+    35: ApiModule("DescribeLogDirs", "describe_log_dirs", 2),
+    37: ApiModule("CreatePartitions", "create_partitions", 2),
     42: ApiModule("DeleteGroups", "delete_groups", 2),
+    43: ApiModule("ElectLeaders", "elect_leaders", 2),
+    44: ApiModule("IncrementalAlterConfigs", "incremental_alter_configs", 1),
+    45: ApiModule("AlterPartitionReassignments", "alter_partition_reassignments", 0),
+    46: ApiModule("ListPartitionReassignments", "list_partition_reassignments", 0),
+    47: ApiModule("OffsetDelete", "offset_delete", 32767),
+    55: ApiModule("DescribeQuorum", "describe_quorum", 0),
+    57: ApiModule("UpdateFeatures", "update_features", 0),
     60: ApiModule("DescribeCluster", "describe_cluster", 0),
+    61: ApiModule("DescribeProducers", "describe_producers", 0),
+    74: ApiModule("ListConfigResources", "list_config_resources", 0),
+    75: ApiModule("DescribeTopicPartitions", "describe_topic_partitions", 0),
 }
