@@ -13,7 +13,6 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.unit.groups.support import DELAY_MS, REBALANCE_MS, SESSION_MS, Client, World
 
 from kstore.coordinator.records import GroupMetadata
 from kstore.errors import ErrorCode
@@ -21,6 +20,7 @@ from kstore.groups.classic import ClassicGroup, GroupState
 from kstore.groups.shard import Shard
 from kstore.groups.values import LeaveRequest, LeavingMember
 from kstore.runtime import Later
+from tests.unit.groups.support import DELAY_MS, REBALANCE_MS, SESSION_MS, Client, World
 
 PROTOCOLS = st.sampled_from(
     [

@@ -10,13 +10,13 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.support.logs import NOW_MS, open_store
 
 from kstore._native.batch import walk
 from kstore.configs import LogConfig
 from kstore.log.log import Log
 from kstore.log.records import build_batch
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, open_store
 
 MAX_DELAY_MS = 50
 

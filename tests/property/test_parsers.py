@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.parsers import Parser, registered
 
 PARSERS = registered()

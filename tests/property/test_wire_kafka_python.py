@@ -7,12 +7,12 @@ import random
 from typing import Any
 
 import pytest
-from tests.support.messages import random_message
 
 from kstore.wire import codec
 from kstore.wire.messages import MODULES
 from kstore.wire.schema import Message
 from kstore.wire.versions import ADVERTISED
+from tests.support.messages import random_message
 
 ROOMS = [
     importlib.import_module(f"kafka.protocol.{name}")

@@ -10,15 +10,6 @@ import random
 from typing import Any
 
 import pytest
-from tests.support.kio_messages import (
-    kio_decode,
-    kio_encode,
-    kio_fields,
-    kio_type,
-    our_field_name,
-    random_entity,
-    to_ours,
-)
 
 from kstore.wire import codec
 from kstore.wire.headers import (
@@ -30,6 +21,15 @@ from kstore.wire.headers import (
 )
 from kstore.wire.schema import Struct, parse_versions
 from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
+from tests.support.kio_messages import (
+    kio_decode,
+    kio_encode,
+    kio_fields,
+    kio_type,
+    our_field_name,
+    random_entity,
+    to_ours,
+)
 
 # Produce 0 to 2 are advertised only to be refused.
 PAIRS = [

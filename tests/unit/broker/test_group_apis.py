@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, SESSION_MS, World
 
 from kstore.broker.apis import (
     describe_groups,
@@ -48,6 +47,7 @@ from kstore.wire.messages.offset_fetch import (
 )
 from kstore.wire.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from kstore.wire.versions import ADVERTISED, ApiKey
+from tests.unit.groups.support import DELAY_MS, SESSION_MS, World
 
 TOPIC_ID, UNKNOWN_ID = uuid.UUID(int=7), uuid.UUID(int=8)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, RANGE, REBALANCE_MS, SESSION_MS, World
 
 from kstore.errors import ErrorCode
 from kstore.groups.values import JoinRequest, JoinResult
+from tests.unit.groups.support import DELAY_MS, RANGE, REBALANCE_MS, SESSION_MS, World
 
 
 def test_the_first_members_wait_for_each_other_and_share_a_generation() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, World
 
 from kstore.coordinator.records import GroupMetadataRecord
 from kstore.errors import ErrorCode
 from kstore.groups.values import LeaveRequest, LeavingMember
+from tests.unit.groups.support import DELAY_MS, World
 
 
 def test_several_members_leave_in_one_rebalance(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from tests.unit.groups.support import Client, World
 
 from kstore.coordinator.records import OffsetCommitRecord
 from kstore.errors import ErrorCode
@@ -16,6 +15,7 @@ from kstore.groups.values import (
     FetchTopic,
     OffsetToCommit,
 )
+from tests.unit.groups.support import Client, World
 
 ONE, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, SESSION_MS, World
 
 from kstore.coordinator.records import (
     GroupMetadata,
@@ -17,6 +16,7 @@ from kstore.coordinator.records import (
 )
 from kstore.errors import ErrorCode
 from kstore.groups.values import FetchRequest, GroupDescription, HeartbeatRequest
+from tests.unit.groups.support import DELAY_MS, SESSION_MS, World
 
 
 def test_a_stable_group_goes_on_in_its_generation_after_a_restart() -> None:

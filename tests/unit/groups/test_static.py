@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, SESSION_MS, Client, World
 
 from kstore.coordinator.records import GroupMetadataRecord
 from kstore.errors import ErrorCode
 from kstore.groups.values import CommitRequest, LeaveRequest, LeavingMember, OffsetToCommit
+from tests.unit.groups.support import DELAY_MS, SESSION_MS, Client, World
 
 
 def static_group(world: World, count: int = 2, **options: object) -> list[Client]:

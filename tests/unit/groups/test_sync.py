@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, REBALANCE_MS, SESSION_MS, Client, World
 
 from kstore.coordinator.records import GroupMetadataRecord
 from kstore.errors import ErrorCode
 from kstore.groups.values import HeartbeatRequest, SyncRequest
+from tests.unit.groups.support import DELAY_MS, REBALANCE_MS, SESSION_MS, Client, World
 
 
 def gather(world: World, count: int) -> list[Client]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tests.unit.groups.support import DELAY_MS, REBALANCE_MS, SESSION_MS, World
 
 from kstore.errors import ErrorCode
+from tests.unit.groups.support import DELAY_MS, REBALANCE_MS, SESSION_MS, World
 
 
 def test_a_member_is_out_one_session_timeout_after_its_last_heartbeat() -> None:

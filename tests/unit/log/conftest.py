@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.logs import open_store
 
 from kstore.log.store import Store
+from tests.support.logs import open_store
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tests.support.logs import NOW_MS, batch
-from tests.support.parsers import Parser, register
-
 from kstore._native.batch import BatchError, check_batch, walk
 from kstore._native.validate import AppendRules, InvalidBatch, validate_batch
 from kstore.log.checkpoints import parse_epochs, parse_offsets
 from kstore.log.producers import CorruptSnapshotError, ProducerStates, decode_snapshot
 from kstore.log.properties import MetaProperties, parse_partition_metadata
+from tests.support.logs import NOW_MS, batch
+from tests.support.parsers import Parser, register
 
 RULES = AppendRules(
     max_size=1 << 20,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, values
 
 from kstore._native.batch import HEADER_SIZE, check_batch
 from kstore.errors import ErrorCode, KafkaError
@@ -16,6 +15,7 @@ from kstore.log.records import (
     build_end_transaction_marker,
 )
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, values
 
 
 def stored(log: Log) -> bytes:

@@ -14,6 +14,12 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from kstore.errors import StoreError
+from kstore.log.check import Fault, check
+from kstore.log.files import Files
+from kstore.log.records import build_batch
+from kstore.log.store import Store
 from tests.support.damage import (
     CANARIES,
     INDEX,
@@ -25,12 +31,6 @@ from tests.support.damage import (
     flip,
     headers,
 )
-
-from kstore.errors import StoreError
-from kstore.log.check import Fault, check
-from kstore.log.files import Files
-from kstore.log.records import build_batch
-from kstore.log.store import Store
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "kafka-4.3.1"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 from kstore.log.checkpoints import EPOCHS
 from kstore.log.epochs import LeaderEpochs
 from kstore.log.files import Files
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 
 def epochs_of(directory: Path, *entries: tuple[int, int]) -> LeaderEpochs:

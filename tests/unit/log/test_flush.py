@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 from kstore.log.store import Store
 from kstore.testing.faulty_files import FaultyFiles
 from kstore.testing.manual import ManualRuntime
+from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store
 
 from kstore._native.batch import walk
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.log import Log
 from kstore.log.slices import Slice
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store
 
 SIZES = [1, 700, 3, 5000, 20, 20_000, 1, 1, 900, 64] * 12
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, open_store, values
 
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log import recovery
@@ -18,6 +17,7 @@ from kstore.log.append import Origin
 from kstore.log.checkpoints import EPOCHS, RECOVERY_POINTS
 from kstore.log.log import Log
 from kstore.log.records import ControlType, EndTransactionMarker, build_end_transaction_marker
+from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, open_store, values
 
 
 def crashed(data_dir: Path, to: Path) -> Path:

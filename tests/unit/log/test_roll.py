@@ -5,11 +5,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from tests.support.logs import NOW_MS, PromptRuntime, altered, batch, make_log, offsets, open_store
-
 from kstore.configs import LogConfig
 from kstore.log.log import Log
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, PromptRuntime, altered, batch, make_log, offsets, open_store
 
 
 def bases(log: Log) -> list[int]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from tests.support.logs import NOW_MS, QuickFiles, batch, make_log, offsets, open_store
 
 import kstore
 from kstore.configs import LogConfig
 from kstore.errors import ErrorCode, KafkaError, StoreError
 from kstore.log.properties import format_uuid
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, QuickFiles, batch, make_log, offsets, open_store
 
 
 def test_the_embedded_api(tmp_path: Path) -> None:

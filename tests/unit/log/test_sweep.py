@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store, values
 
 SUFFIXES = (".log", ".index", ".timeindex")

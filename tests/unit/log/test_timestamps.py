@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 from kstore.log.log import Log
 from kstore.log.records import build_batch
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 TIMES = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4, 6, 2, 6, 4, 3, 3, 8, 3, 2, 7]
 

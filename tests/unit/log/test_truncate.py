@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, open_store, values
 
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.log import Log
 from kstore.log.store import Store
+from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, open_store, values
 
 COUNT = 40
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from tests.support.logs import altered, batch
 
 from kstore._native.batch import (
     BAD_CRC,
@@ -19,6 +18,7 @@ from kstore._native.batch import (
     parse_header,
     walk,
 )
+from tests.support.logs import altered, batch
 
 FIELDS = {
     "base_offset": 1 << 40,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 
 import pytest
-from tests.support.logs import NOW_MS, altered, batch
 
 from kstore._native.batch import BAD_CRC, TORN, check_batch
 from kstore._native.index import (
@@ -29,6 +28,7 @@ from kstore._native.segment import (
     is_zero,
     read_headers,
 )
+from tests.support.logs import NOW_MS, altered, batch
 
 
 def stored(count: int) -> list[bytes]:

@@ -14,6 +14,7 @@ from uuid import UUID
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
 from kstore.errors import ErrorCode
+from kstore.metadata.image import MetadataImage
 from kstore.metadata.topics import TopicResult
 from kstore.runtime import Later
 from kstore.wire.messages.delete_topics import (
@@ -26,11 +27,14 @@ from kstore.wire.versions import ApiKey
 
 __all__ = ["API"]
 
+Asked = tuple[str | None, UUID]
+"""How a request names a topic: one of the two is to be given."""
+
 
 def handle(
     request: DeleteTopicsRequest, context: RequestContext
 ) -> DeleteTopicsResponse | Later[DeleteTopicsResponse]:
-    keys = _keys(request, context)
+    asked = _asked(request, context.api_version)
     if not context.broker.delete_topic_enable:
         # Clients before v3 don't know TOPIC_DELETION_DISABLED.
         code = (
@@ -39,36 +43,54 @@ def handle(
             else ErrorCode.TOPIC_DELETION_DISABLED
         )
         return DeleteTopicsResponse(
-            responses=[_refused(key, code, "Topic deletion is disabled.") for key in keys]
+            responses=[_refused(*topic, "Topic deletion is disabled.", code) for topic in asked]
         )
-    counts = Counter(keys)
-    single = [key for key in keys if counts[key] == 1 and key is not None]
-    refused = [
-        _refused(key, ErrorCode.INVALID_REQUEST, "Duplicate or missing topic name or id.")
-        for key in counts
-        if counts[key] > 1 or key is None
-    ]
+    keys, refused = _sort_out(asked, context.broker.image)
 
     def respond(results: list[TopicResult]) -> DeleteTopicsResponse:
         told = [
             _result(key, result, context.api_version)
-            for key, result in zip(single, results, strict=True)
+            for key, result in zip(keys, results, strict=True)
         ]
         return DeleteTopicsResponse(responses=told + refused)
 
-    return context.broker.remove_topics(single).map(respond)
+    return context.broker.remove_topics(keys).map(respond)
 
 
-def _keys(request: DeleteTopicsRequest, context: RequestContext) -> list[str | UUID | None]:
-    """Each topic as the client names it; None where it has neither name nor id, or both."""
-    if context.api_version < 6:
-        return list(request.topic_names)
-    return [
-        topic.name
-        if topic.topic_id == ZERO_UUID
-        else (topic.topic_id if topic.name is None else None)
-        for topic in request.topics
-    ]
+def _asked(request: DeleteTopicsRequest, version: int) -> list[Asked]:
+    if version < 6:
+        return [(name, ZERO_UUID) for name in request.topic_names]
+    return [(topic.name, topic.topic_id) for topic in request.topics]
+
+
+def _sort_out(
+    asked: list[Asked], image: MetadataImage
+) -> tuple[list[str | UUID], list[DeletableTopicResult]]:
+    """The topics to delete, and answers for those that are named twice, or not properly."""
+    keys: Counter[str | UUID] = Counter()
+    refused = []
+    for name, topic_id in asked:
+        if name is None and topic_id == ZERO_UUID:
+            refused.append(_refused(name, topic_id, "Neither topic name nor id were specified."))
+        elif name is not None and topic_id != ZERO_UUID:
+            refused.append(
+                _refused(name, topic_id, "You may not specify both topic name and topic id.")
+            )
+        else:
+            keys[topic_id if name is None else name] += 1
+    single = {key for key, count in keys.items() if count == 1}
+    for key in keys:
+        topic = image.topics.get(key) if isinstance(key, str) else None
+        if key not in single:
+            if isinstance(key, str):
+                refused.append(_refused(key, ZERO_UUID, "Duplicate topic name."))
+            else:
+                refused.append(_refused(None, key, "Duplicate topic id."))
+        elif topic is not None and topic.topic_id in keys:
+            single -= {key, topic.topic_id}
+            message = "The provided topic name maps to an ID that was already supplied."
+            refused.append(_refused(topic.name, topic.topic_id, message))
+    return [key for key in keys if key in single], refused
 
 
 def _result(key: str | UUID, result: TopicResult, version: int) -> DeletableTopicResult:
@@ -85,14 +107,15 @@ def _result(key: str | UUID, result: TopicResult, version: int) -> DeletableTopi
     return told
 
 
-def _refused(key: str | UUID | None, code: ErrorCode, message: str) -> DeletableTopicResult:
-    told = DeletableTopicResult(name="", error_code=code, error_message=message)
-    if isinstance(key, UUID):
-        told.topic_id = key
-        told.name = None
-    elif key is not None:
-        told.name = key
-    return told
+def _refused(
+    name: str | None,
+    topic_id: UUID,
+    message: str,
+    code: ErrorCode = ErrorCode.INVALID_REQUEST,
+) -> DeletableTopicResult:
+    return DeletableTopicResult(
+        name=name, topic_id=topic_id, error_code=code, error_message=message
+    )
 
 
 API = Api(ApiKey.DELETE_TOPICS, handle)
