@@ -15,7 +15,7 @@ MINUTES ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q
+PYTEST := $(BIN)/python -m pytest -q -rs
 RETRY := tools/retry
 INSTALLED := $(VENV)/.installed
 BUILT := $(VENV)/.built
@@ -54,10 +54,10 @@ check: lint types package test  ## everything that CI runs
 	$(PYTEST) -m "jdk and not slow" tests/conformance
 
 conformance: $(BUILT)  ## the judges at full length: other people's clients, Kafka's tools, kill -9
-	$(PYTEST) -rs -s tests/conformance tests/faults
+	$(PYTEST) -s tests/conformance tests/faults
 
 conformance-full: conformance  ## the same, and then the judges judged: the same tests against Kafka itself
-	KSTORE_TEST_BROKER=kafka $(PYTEST) -rs -s tests/conformance tests/faults
+	KSTORE_TEST_BROKER=kafka $(PYTEST) -s tests/conformance tests/faults
 
 bench: $(BUILT)  ## measure; writes bench/results/
 	$(BIN)/python bench/single_node.py --output bench/results/single_node.json
