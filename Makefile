@@ -61,6 +61,8 @@ conformance-full: conformance  ## the same, and then the judges judged: the same
 
 bench: $(BUILT)  ## measure; writes bench/results/
 	$(BIN)/python bench/single_node.py --output bench/results/single_node.json
+	$(BIN)/python bench/steps.py --output bench/results/steps.json
+	$(BIN)/python bench/report.py
 
 torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)

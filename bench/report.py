@@ -56,7 +56,14 @@ def single_node() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"single_node": single_node}
+def steps() -> str:
+    """The table of `steps.json`."""
+    stored = json.loads((RESULTS / "steps.json").read_text())
+    rows = [f"| {name} | {figure:.2f} µs |" for name, figure in stored["results"].items()]
+    return "\n".join([f"`{stored['command']}`:", "", "| step | best round |", "|---|---|", *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {"single_node": single_node, "steps": steps}
 
 
 def page(text: str) -> str:

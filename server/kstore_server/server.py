@@ -45,6 +45,14 @@ class Server:
         self.port = 0
         self.node_id: int = settings["node.id"]
         self.cluster_id = ""
+        self._broker: Broker | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """The broker's rooms, once started; for those who look at them from the loop."""
+        if self._broker is None:
+            raise RuntimeError("the server is not started")
+        return self._broker
 
     @property
     def address(self) -> str:
@@ -67,7 +75,7 @@ class Server:
         runtime = AsyncioRuntime()
         self._opened.callback(runtime.close)
         sockets = self._bind(configs.listeners(self._settings)[0])
-        broker = await self._open_broker(runtime)
+        broker = self._broker = await self._open_broker(runtime)
         upkeep = Upkeep(broker)
         upkeep.start()
         self._opened.callback(upkeep.stop)
