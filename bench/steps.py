@@ -2,9 +2,10 @@
 
     python bench/steps.py [--output bench/results/steps.json] [--count 20000]
 
-Runs a broker's rooms in this process and calls them directly, without sockets: the dispatcher with a
-whole frame, and each step on its own. Figures are the best of seven rounds, in µs: what is left when
-nothing disturbs. What stands between the steps and the whole is Python that holds them together.
+Runs a broker's rooms in this process and calls them directly, without sockets: the dispatcher with
+a whole frame, and each step on its own. Figures are the best of seven rounds, in µs: what is left
+when nothing disturbs. What stands between the steps and the whole is Python that holds them
+together.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ class Listener:
         self.config = config
         self.receive_buffer = bytearray(RECEIVE_BUFFER_SIZE)
         self._connections: set[ClientConnection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._per_host: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -52,8 +54,7 @@ class Listener:
             server.close()
         for connection in tuple(self._connections):
             connection.close("the broker stops")
-        while self._connections:  # each ends in a callback of its own
-            await asyncio.sleep(0)
+        await self._empty.wait()  # each connection ends in a callback of its own
         for server in self._servers:
             await server.wait_closed()
 
@@ -61,6 +62,7 @@ class Listener:
         """Counts a connection in; a text says why it is refused."""
         host = connection.client.client_host
         self._connections.add(connection)
+        self._empty.clear()
         self._per_host[host] += 1
         if len(self._connections) > self.config.max_connections:
             return f"max.connections is {self.config.max_connections}"
@@ -70,6 +72,8 @@ class Listener:
 
     def unregister(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
         host = connection.client.client_host
         self._per_host[host] -= 1
         if not self._per_host[host]:
