@@ -30,6 +30,9 @@ TEMPORARY_ERRNOS = frozenset(
 # Only Linux can say whether bytes are in memory; elsewhere the probe is a plain read.
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
+# Some file systems give blocks only to who writes to them.
+_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
+
 
 class Files:
     """The real file system."""
@@ -96,8 +99,17 @@ class Files:
             position += written
 
     def preallocate(self, descriptor: int, position: int, size: int) -> None:
-        """Makes the file at least `position + size` bytes long, with blocks behind them."""
-        os.posix_fallocate(descriptor, position, size)
+        """Makes the file `position + size` bytes long, with blocks behind all that is new.
+
+        `position` is the file's end, or in what was preallocated before.
+        """
+        try:
+            os.posix_fallocate(descriptor, position, size)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+            start = max(position, self.size(descriptor))
+            self.write(descriptor, bytes(position + size - start), start)
 
     def truncate(self, descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
