@@ -56,19 +56,15 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
     except KafkaError as error:
         return _encode(context, shape, error.code, 0, [])
     reading = _Reading(request, session, context).read()
-    if (
-        reading.size >= request.min_bytes
-        or request.max_wait_ms <= 0
-        or reading.failed
-        or not session.partitions
-    ):
+    missing_size = min(request.min_bytes, reading.max_size) - reading.size
+    if missing_size <= 0 or request.max_wait_ms <= 0 or reading.failed or not reading.partitions:
         return reading.reply(shape)
     reading.release()
     delayed = DelayedFetch(
         context.broker.runtime,
         context.connection,
         reading.partitions,
-        request.min_bytes - reading.size,
+        missing_size,
         request.max_wait_ms,
         lambda: reading.read().reply(shape),
     )
@@ -78,33 +74,49 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
 class _Reading:
     """What one fetch finds; `read` may be called again after a wait."""
 
-    __slots__ = ("context", "failed", "partitions", "request", "results", "session", "size")
+    __slots__ = (
+        "context",
+        "failed",
+        "max_size",
+        "partitions",
+        "request",
+        "results",
+        "session",
+        "size",
+    )
 
     def __init__(self, request: FetchData, session: FetchSession, context: RequestContext) -> None:
         self.request = request
         self.session = session
         self.context = context
+        self.max_size = min(request.max_bytes, context.broker.fetch_max_bytes)
         self.partitions: list[Partition] = []
         self.results: list[tuple[WantedPartition, Result]] = []
         self.size = 0
         self.failed = False
 
     def read(self) -> _Reading:
-        """Reads every partition in turn, until `max_bytes` are found.
+        """Reads every partition in turn, until `max_size` bytes are found.
 
         The first batch that is found comes whole, even if it is larger than every limit (KIP-74).
+        `failed`: a read failed. A partition that is not here is told, but others are waited for, or
+        a consumer of a deleted topic would ask again without a pause.
         """
         self.partitions = []
         self.results = []
         self.size = 0
         self.failed = False
-        left = min(self.request.max_bytes, self.context.broker.fetch_max_bytes)
+        left = self.max_size
         find = self.context.broker.partitions.find
         committed_only = self.request.isolation_level == READ_COMMITTED
         for wanted in self.session.partitions.values():
             try:
                 partition = find(wanted.topic, wanted.index)
-                self.partitions.append(partition)
+            except KafkaError as error:
+                self.results.append((wanted, _failed(wanted, error.code)))
+                continue
+            self.partitions.append(partition)
+            try:
                 partition.check_leader_epoch(wanted.leader_epoch)
                 records = partition.read(
                     wanted.fetch_offset,
