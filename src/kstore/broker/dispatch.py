@@ -25,6 +25,7 @@ __all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
 API_MODULES = (
     "api_versions",
     "create_topics",
+    "delete_groups",
     "delete_topics",
     "describe_configs",
     "describe_groups",
@@ -38,6 +39,7 @@ API_MODULES = (
     "list_offsets",
     "metadata",
     "offset_commit",
+    "offset_delete",
     "offset_fetch",
     "offset_for_leader_epoch",
     "produce",

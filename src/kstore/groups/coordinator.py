@@ -18,6 +18,7 @@ from kstore.coordinator.records import NO_UUID
 from kstore.coordinator.runtime import CoordinatorLog, Waiter
 from kstore.errors import ErrorCode
 from kstore.groups.classic import GroupStep
+from kstore.groups.deletion import delete_offsets
 from kstore.groups.describe import describe, listed
 from kstore.groups.leave import leave
 from kstore.groups.offsets import commit
@@ -26,6 +27,8 @@ from kstore.groups.sync import heartbeat, sync
 from kstore.groups.values import (
     CommitRequest,
     CommitResult,
+    DeleteOffsetsRequest,
+    DeleteOffsetsResult,
     FetchRequest,
     FetchResult,
     GroupDescription,
@@ -219,6 +222,18 @@ class GroupCoordinator:
         if shard is None:
             return Later.of(FetchResult(error=self._absent(partition)))
         return Later.of(shard.fetch_offsets(request))
+
+    def delete_offsets(self, request: DeleteOffsetsRequest) -> Later[DeleteOffsetsResult]:
+        """OffsetDelete. Offsets of topics that members of the group read stay."""
+        if not request.group_id:
+            return Later.of(DeleteOffsetsResult(error=ErrorCode.INVALID_GROUP_ID))
+        waiter = Waiter(lambda error: DeleteOffsetsResult(error=error))
+
+        def decide(shard: Shard, step: GroupStep) -> None:
+            group = shard.groups.get(request.group_id)
+            step.reply(waiter, delete_offsets(group, shard.offsets, request, step))
+
+        return self._run(request.group_id, waiter, decide)
 
     def forget_topic(self, topic: str, topic_id: uuid.UUID = NO_UUID) -> None:
         """Removes all groups' offsets of a topic that was deleted.

@@ -15,6 +15,8 @@ from kstore.errors import ErrorCode
 __all__ = [
     "CommitRequest",
     "CommitResult",
+    "DeleteOffsetsRequest",
+    "DeleteOffsetsResult",
     "FetchRequest",
     "FetchResult",
     "FetchTopic",
@@ -184,6 +186,22 @@ class CommitResult:
     """One error per offset of the request, in its order."""
 
     errors: tuple[ErrorCode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOffsetsRequest:
+    """Committed offsets to forget: `partitions` are (topic, partition)."""
+
+    group_id: str
+    partitions: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOffsetsResult:
+    """The group's error, or one for each partition asked for."""
+
+    error: ErrorCode = NONE
+    errors: tuple[ErrorCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     ApiKey.INIT_PRODUCER_ID: ApiRange(0, 5),
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
     ApiKey.DESCRIBE_CONFIGS: ApiRange(1, 4),
+    ApiKey.DELETE_GROUPS: ApiRange(0, 2),
+    ApiKey.OFFSET_DELETE: ApiRange(0, 0),
 }
 
 FLEXIBLE_FROM: dict[int, int] = {key: module.flexible_from for key, module in MODULES.items()}

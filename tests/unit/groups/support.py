@@ -164,17 +164,19 @@ class Client:
         leaving = LeavingMember(self.member_id, self.instance_id, "done")
         return self.world.groups.leave(LeaveRequest(self.group_id, (leaving,))).result()
 
-    def commit(self, offset: int, **options: object) -> ErrorCode:
+    def commit(self, offset: int, topic: str = "topic", **options: object) -> ErrorCode:
         """Commits one offset of partition 0 of `topic`."""
-        later = self.commit_later(offset, **options)
+        later = self.commit_later(offset, topic, **options)
         (error,) = later.result().errors
         return error
 
-    def commit_later(self, offset: int, **options: object) -> Later[CommitResult]:
+    def commit_later(
+        self, offset: int, topic: str = "topic", **options: object
+    ) -> Later[CommitResult]:
         return self.world.groups.commit_offsets(
             CommitRequest(
                 self.group_id,
-                (OffsetToCommit("topic", 0, offset, **options),),  # type: ignore[arg-type]
+                (OffsetToCommit(topic, 0, offset, **options),),  # type: ignore[arg-type]
                 self.member_id,
                 self.generation,
                 self.instance_id,
