@@ -29,6 +29,8 @@ log = logging.getLogger("kstore.connection")
 
 MAX_IN_FLIGHT_COUNT = 128
 """Requests of one connection that are started and not yet answered."""
+MAX_TURN_COUNT = 64
+"""Requests of one connection that are started before other connections have their turn."""
 MAX_UNSENT_SIZE = 1 << 20
 """Bytes of replies that may wait for a slow client before no more of its requests are started."""
 
@@ -44,6 +46,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._in_flight: deque[Later[Reply]] = deque()
         self._blocked_by: Later[Reply] | None = None
         self._paused = False
+        self._yielding = False
         self._handling = False
         self.last_used_ms = listener.runtime.monotonic_ms()
 
@@ -93,16 +96,27 @@ class ClientConnection(asyncio.BufferedProtocol):
         return not self._in_flight and not self._output.unsent_size
 
     def _handle_frames(self) -> None:
-        """Starts requests until there are no more, or no more may start for now."""
+        """Starts requests until there are no more, or no more may start for now.
+
+        Their replies leave together. After a turn of many requests other connections come first.
+        """
         self._handling = True
         try:
-            while not self.client.closed and self._may_start():
+            for _ in range(MAX_TURN_COUNT):
+                if not self._may_start():
+                    self._output.flush()
+                    if not self._may_start():
+                        break
                 frame = self._reader.next()
                 if frame is None:
                     break
                 self._start(frame)
+            else:
+                self._yielding = True
+                self._listener.loop.call_soon(self._next_turn)
             if not self.client.closed:
                 self._reader.park()
+                self._output.flush()
         except (DecodeError, CloseConnection) as error:
             self.close(str(error))
         except Exception:
@@ -112,13 +126,16 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._handling = False
         self._pace()
 
+    def _next_turn(self) -> None:
+        self._yielding = False
+        self._proceed()
+
     def _start(self, frame: memoryview) -> None:
         answer = self._listener.dispatcher.handle(frame, self.client)
         reply = answer.reply
         if isinstance(reply, list):
             if not self._in_flight:
-                if reply:
-                    self._output.write(reply)
+                self._output.add(reply)
                 return
             reply = Later.of(reply)
         self._in_flight.append(reply)
@@ -134,12 +151,11 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._failed(reply.error)
             return
         while self._in_flight and self._in_flight[0].done:
-            parts = self._in_flight.popleft().result()
-            if parts:
-                self._output.write(parts)
+            self._output.add(self._in_flight.popleft().result())
         if self._blocked_by is reply:
             self._blocked_by = None
         if not self._handling:
+            self._output.flush()
             self._proceed()
 
     @staticmethod
@@ -159,7 +175,9 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _may_start(self) -> bool:
         return (
-            self._blocked_by is None
+            not self.client.closed
+            and self._blocked_by is None
+            and not self._yielding
             and len(self._in_flight) < MAX_IN_FLIGHT_COUNT
             and self._output.unsent_size < MAX_UNSENT_SIZE
         )

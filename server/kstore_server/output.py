@@ -57,8 +57,8 @@ class Output:
         self._closed = False
         self.unsent_size = 0
 
-    def write(self, reply: Reply) -> None:
-        """Sends a reply, or as much of it as the socket takes now."""
+    def add(self, reply: Reply) -> None:
+        """Takes a reply; `flush` sends it."""
         for part in reply:
             if isinstance(part, bytes):
                 self.unsent_size += len(part)
@@ -68,7 +68,10 @@ class Output:
                 view = part.view()
                 self._held.append(part)
                 self._pending.append(part if view is None else view)
-        if self._watched < 0 and not self._reading_ahead:
+
+    def flush(self) -> None:
+        """Sends what was added, or as much of it as the socket takes now."""
+        if self._pending and self._watched < 0 and not self._reading_ahead:
             self._send()
 
     def close(self) -> None:

@@ -56,8 +56,10 @@ def test_parts_arrive_whole_and_in_order(tmp_path: Path) -> None:
         mapped = memoryview(content)[1000:90_000]
         sealed = Slice(handles, file, 5000, 250_000)
         in_map = Slice(handles, file, 1000, len(mapped), view=mapped)
-        pair.output.write([b"head", sealed, b"between", in_map, b"end"])
-        pair.output.write([b"second reply"])
+        pair.output.add([b"head", sealed, b"between", in_map, b"end"])
+        pair.output.flush()
+        pair.output.add([b"second reply"])
+        pair.output.flush()
         expected = (
             b"head"
             + content[5000:255_000]
@@ -81,7 +83,8 @@ def test_a_peer_that_is_gone_is_told() -> None:
     async def run() -> None:
         pair = Pair()
         pair.theirs.close()
-        pair.output.write([b"x" * 100])
+        pair.output.add([b"x" * 100])
+        pair.output.flush()
         assert len(pair.errors) == 1
         pair.close()
 
@@ -107,7 +110,8 @@ def test_what_is_not_in_memory_is_read_ahead_by_a_worker(tmp_path: Path) -> None
     async def run() -> None:
         pair = Pair()
         handles = Handles(ColdFiles())
-        pair.output.write([b"h", Slice(handles, file, 0, 10_000), b"t"])
+        pair.output.add([b"h", Slice(handles, file, 0, 10_000), b"t"])
+        pair.output.flush()
         assert pair.output.unsent_size == 10_001, "the head went, the file waits for a worker"
         assert await pair.read(10_002) == b"h" + b"r" * 10_000 + b"t"
         handles.clear()
