@@ -59,8 +59,11 @@ conformance: $(BUILT)  ## the judges at full length: other people's clients, Kaf
 conformance-full: conformance  ## the same, and then the judges judged: the same tests against Kafka itself
 	KSTORE_TEST_BROKER=kafka $(PYTEST) -s tests/conformance tests/faults
 
-bench: $(BUILT)  ## measure; writes bench/results/
+bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/performance.md
 	$(BIN)/python bench/single_node.py --output bench/results/single_node.json
+	$(BIN)/python bench/steps.py --output bench/results/steps.json
+	$(BIN)/python bench/micro_append.py
+	$(BIN)/python bench/report.py
 	$(BIN)/python bench/steps.py --output bench/results/steps.json
 	$(BIN)/python bench/report.py
 
