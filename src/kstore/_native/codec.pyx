@@ -148,13 +148,13 @@ cdef class Struct:
     def __eq__(self, other):
         if type(self) is not type(other):
             return NotImplemented
-        for name in (<Layout>type(self).LAYOUT).names:
+        for name in (<Layout?>type(self).LAYOUT).names:
             if getattr(self, name) != getattr(other, name):
                 return False
         return True
 
     def __repr__(self):
-        fields = [f"{name}={getattr(self, name)!r}" for name in (<Layout>type(self).LAYOUT).names]
+        fields = [f"{name}={getattr(self, name)!r}" for name in (<Layout?>type(self).LAYOUT).names]
         return f"{type(self).__name__}({', '.join(fields)})"
 
 
@@ -185,7 +185,7 @@ cdef class Plan:
     those that the version does not have. Together they name every field of the layout once.
     """
 
-    def __cinit__(self, Layout layout, bint flexible, list plain, list tagged, list absent):
+    def __cinit__(self, Layout layout not None, bint flexible, list plain, list tagged, list absent):
         cdef Py_ssize_t index
         cdef Step *step
         if len(plain) + len(tagged) + len(absent) != layout.count:
@@ -206,6 +206,8 @@ cdef class Plan:
             if index < self.plain_count + self.tagged_count and child is None:
                 if KIND_STRUCT in (kind, element):
                     raise ValueError(f"the plan of {layout.struct_type.__name__}.{name} is missing")
+            if child is not None and (<Plan?>child).flexible != flexible:
+                raise ValueError(f"the plan of {layout.struct_type.__name__}.{name} is another's")
             step = &self.steps[index]
             step.kind = kind
             step.element = element
@@ -214,7 +216,7 @@ cdef class Plan:
             step.tag = tag
             step.index = layout.names.index(name)
             step.offset = layout.offsets[step.index]
-            step.child = <PyObject *><Plan?>child if child is not None else NULL
+            step.child = <PyObject *>child if child is not None else NULL
             self.children.append(child)
             if index < self.plain_count + self.tagged_count:
                 step.element_min_size = max(min_size_of(element, flexible, False, child), 1)

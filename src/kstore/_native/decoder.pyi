@@ -10,14 +10,5 @@ def decode(plan: Plan, data: Buffer, position: int = 0) -> Any:
 def decode_prefix(plan: Plan, data: Buffer, position: int = 0) -> tuple[Any, int]:
     """The message that starts at `position`, and the position behind it; DecodeError."""
 
-def decode_request_header(
-    data: Buffer, position: int, flexible_from: dict[int, int]
-) -> tuple[int, int, int, str | None, int]:
-    """(API key, version, correlation id, client id, end position); DecodeError.
-
-    `flexible_from` maps each known API key to the first version whose header ends in tagged fields;
-    an unknown key's header is read without them.
-    """
-
 def decode_response_header(data: Buffer, position: int, flexible: bool) -> tuple[int, int]:
     """(correlation id, end position); `flexible` headers end in tagged fields. DecodeError."""

@@ -6,17 +6,19 @@ Everything holds the GIL; any thread, as long as nobody changes the message mean
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_Check
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyObject_RichCompareBool, Py_EQ
 from libc.string cimport memcpy, memmove
 
-from kstore._native.big_endian cimport store16, store32, store64
 from kstore._native.codec cimport (
     KIND_ARRAY, KIND_BOOLEAN, KIND_BYTES, KIND_INT8, KIND_INT16, KIND_INT32, KIND_INT64,
     KIND_STRING, KIND_STRUCT, KIND_UINT16, KIND_UINT32, KIND_UUID,
     Layout, Plan, Step, slot_at,
+)
+from kstore._native.cursor cimport MAX_STRING_SIZE
+from kstore._native.output cimport (
+    Output, out_bytes, out_count, out_free, out_int8, out_int16, out_int32, out_int64,
+    out_string_size, out_taken, out_unsigned_varint,
 )
 
 from uuid import UUID
@@ -28,68 +30,23 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
 
 cdef enum:
-    MAX_STRING_SIZE = 0x7FFF        # Kafka's limit in both forms, compact or not
-    FIRST_BUFFER_SIZE = 256         # bytes; grows by doubling
+    MAX_COUNT = 0x7FFFFFFE      # its successor fits an int32
 
 
-cdef struct Writer:
-    unsigned char *start
-    Py_ssize_t size
-    Py_ssize_t capacity
-    bint flexible
-
-
-def encode(Plan plan, message):
+def encode(Plan plan not None, message):
     """The bytes of `message`; EncodeError."""
-    cdef Writer writer
-    writer.start = <unsigned char *>PyMem_Malloc(FIRST_BUFFER_SIZE)
-    if writer.start == NULL:
-        raise MemoryError()
-    writer.size = 0
-    writer.capacity = FIRST_BUFFER_SIZE
-    writer.flexible = plan.flexible
+    cdef Output output = Output(NULL, 0, 0, plan.flexible)
     try:
-        write_struct(&writer, plan, message)
-        return PyBytes_FromStringAndSize(<char *>writer.start, writer.size)
+        write_struct(&output, plan, message)
+        return out_taken(&output)
     finally:
-        PyMem_Free(writer.start)
+        out_free(&output)
 
 
-cdef unsigned char *reserve(Writer *writer, Py_ssize_t size) except NULL:
-    """Room for `size` more bytes, counted as written. The address holds until the next call."""
-    cdef Py_ssize_t capacity = writer.capacity
-    cdef unsigned char *grown
-    if size > capacity - writer.size:
-        while size > capacity - writer.size:
-            capacity *= 2
-        grown = <unsigned char *>PyMem_Realloc(writer.start, capacity)
-        if grown == NULL:
-            raise MemoryError()
-        writer.start = grown
-        writer.capacity = capacity
-    writer.size += size
-    return writer.start + writer.size - size
-
-
-cdef int write_varint(Writer *writer, unsigned long long value) except -1:
-    while value >= 0x80:
-        reserve(writer, 1)[0] = <unsigned char>(value | 0x80)
-        value >>= 7
-    reserve(writer, 1)[0] = <unsigned char>value
-    return 0
-
-
-cdef int write_length(Writer *writer, bint short_form, Py_ssize_t length) except -1:
-    """A length or count, -1 for null."""
-    if length > 0x7FFFFFFE:
-        raise EncodeError(f"a length of {length}")
-    if writer.flexible:
-        write_varint(writer, length + 1)
-    elif short_form:
-        store16(reserve(writer, 2), <short>length)
-    else:
-        store32(reserve(writer, 4), <int>length)
-    return 0
+cdef int write_count(Output *output, Py_ssize_t count) except -1:
+    if count > MAX_COUNT:
+        raise EncodeError(f"a length of {count}")
+    return out_count(output, count)
 
 
 cdef long long integer(object value, int bits, bint signed) except? -1:
@@ -106,7 +63,7 @@ cdef long long integer(object value, int bits, bint signed) except? -1:
     return number
 
 
-cdef int write_string(Writer *writer, object value) except -1:
+cdef int write_string(Output *output, object value) except -1:
     cdef Py_ssize_t size
     cdef const char *text
     if not isinstance(value, str):
@@ -117,114 +74,111 @@ cdef int write_string(Writer *writer, object value) except -1:
         raise EncodeError("a string that has no UTF-8 form") from None
     if size > MAX_STRING_SIZE:
         raise EncodeError(f"a string of {size} bytes")
-    write_length(writer, True, size)
-    memcpy(reserve(writer, size), text, size)
-    return 0
+    out_string_size(output, size)
+    return out_bytes(output, text, size)
 
 
-cdef int write_bytes(Writer *writer, object value) except -1:
+cdef int write_bytes(Output *output, object value) except -1:
     cdef Py_buffer view
     try:
         PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
     except (TypeError, BufferError):
         raise EncodeError(f"bytes are wanted, not {type(value).__name__}") from None
     try:
-        write_length(writer, False, view.len)
-        memcpy(reserve(writer, view.len), view.buf, view.len)
+        write_count(output, view.len)
+        out_bytes(output, view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
     return 0
 
 
-cdef int write_uuid(Writer *writer, object value) except -1:
+cdef int write_uuid(Output *output, object value) except -1:
     cdef bytes packed
     if type(value) is not UUID:
         raise EncodeError(f"a UUID is wanted, not {value!r}")
     packed = value.bytes
-    memcpy(reserve(writer, 16), <const char *>packed, 16)
-    return 0
+    return out_bytes(output, <const char *>packed, 16)
 
 
-cdef int write_float64(Writer *writer, object value) except -1:
+cdef int write_float64(Output *output, object value) except -1:
     cdef double number
     cdef long long bits
     if not isinstance(value, (float, int)):
         raise EncodeError(f"a number is wanted, not {value!r}")
     number = value
     memcpy(&bits, &number, 8)
-    store64(reserve(writer, 8), bits)
-    return 0
+    return out_int64(output, bits)
 
 
 @cython.boundscheck(True)  # writing an element may run Python code, which may shorten the list
-cdef int write_array(Writer *writer, Step *step, object value) except -1:
+cdef int write_array(Output *output, Step *step, object value) except -1:
     cdef Py_ssize_t index = 0, count
     if not isinstance(value, (list, tuple)):
         raise EncodeError(f"a list is wanted, not {value!r}")
     count = len(value)
-    write_length(writer, False, count)
+    write_count(output, count)
     try:
         for index in range(count):
-            write_value(writer, step.element, step, value[index])
+            write_value(output, step.element, step, value[index])
     except EncodeError as error:
         error._inside(f"[{index}]")
         raise
     return 0
 
 
-cdef int write_null(Writer *writer, Step *step) except -1:
+cdef int write_null(Output *output, Step *step) except -1:
     if not step.nullable:
         raise EncodeError("None, which this version does not allow")
     if step.kind == KIND_STRUCT:
-        reserve(writer, 1)[0] = 0xFF
-    else:
-        write_length(writer, step.kind == KIND_STRING, -1)
-    return 0
+        return out_int8(output, 0xFF)
+    if step.kind == KIND_STRING:
+        return out_string_size(output, -1)
+    return out_count(output, -1)
 
 
-cdef int write_value(Writer *writer, int kind, Step *step, object value) except -1:
+cdef int write_value(Output *output, int kind, Step *step, object value) except -1:
     if kind == KIND_INT32:
-        store32(reserve(writer, 4), <int>integer(value, 32, True))
+        out_int32(output, <int>integer(value, 32, True))
     elif kind == KIND_STRING:
-        write_string(writer, value)
+        write_string(output, value)
     elif kind == KIND_INT16:
-        store16(reserve(writer, 2), <short>integer(value, 16, True))
+        out_int16(output, <short>integer(value, 16, True))
     elif kind == KIND_INT64:
-        store64(reserve(writer, 8), integer(value, 64, True))
+        out_int64(output, integer(value, 64, True))
     elif kind == KIND_ARRAY:
-        write_array(writer, step, value)
+        write_array(output, step, value)
     elif kind == KIND_STRUCT:
-        write_struct(writer, <Plan>step.child, value)
+        write_struct(output, <Plan>step.child, value)
     elif kind == KIND_BYTES:
-        write_bytes(writer, value)
+        write_bytes(output, value)
     elif kind == KIND_BOOLEAN:
         if value is not True and value is not False:
             raise EncodeError(f"True or False is wanted, not {value!r}")
-        reserve(writer, 1)[0] = value is True
+        out_int8(output, value is True)
     elif kind == KIND_INT8:
-        reserve(writer, 1)[0] = <unsigned char>integer(value, 8, True)
+        out_int8(output, <unsigned char>integer(value, 8, True))
     elif kind == KIND_UUID:
-        write_uuid(writer, value)
+        write_uuid(output, value)
     elif kind == KIND_UINT16:
-        store16(reserve(writer, 2), <short>integer(value, 16, False))
+        out_int16(output, <short>integer(value, 16, False))
     elif kind == KIND_UINT32:
-        store32(reserve(writer, 4), <int>integer(value, 32, False))
+        out_int32(output, <int>integer(value, 32, False))
     else:
-        write_float64(writer, value)
+        write_float64(output, value)
     return 0
 
 
-cdef int write_field(Writer *writer, Step *step, object value) except -1:
+cdef int write_field(Output *output, Step *step, object value) except -1:
     if value is None:
-        write_null(writer, step)
+        write_null(output, step)
     else:
         if step.kind == KIND_STRUCT and step.nullable:
-            reserve(writer, 1)[0] = 1
-        write_value(writer, step.kind, step, value)
+            out_int8(output, 1)
+        write_value(output, step.kind, step, value)
     return 0
 
 
-cdef int write_struct(Writer *writer, Plan plan, object message) except -1:
+cdef int write_struct(Output *output, Plan plan, object message) except -1:
     cdef Layout layout = plan.layout
     cdef Py_ssize_t index = 0
     cdef Step *step
@@ -238,7 +192,7 @@ cdef int write_struct(Writer *writer, Plan plan, object message) except -1:
             if value == NULL:
                 raise EncodeError("the field was deleted")
             if index < plan.plain_count:
-                write_field(writer, step, <object>value)
+                write_field(output, step, <object>value)
             elif index >= plan.plain_count + plan.tagged_count and not step.ignorable:
                 if not is_default(layout, step, <object>value):
                     raise EncodeError(f"{<object>value!r}, in a version without this field")
@@ -246,7 +200,7 @@ cdef int write_struct(Writer *writer, Plan plan, object message) except -1:
         error._inside(layout.names[plan.steps[index].index])
         raise
     if plan.flexible:
-        write_tagged_fields(writer, plan, message)
+        write_tagged_fields(output, plan, message)
     return 0
 
 
@@ -259,7 +213,7 @@ cdef bint is_default(Layout layout, Step *step, object value) except -1:
     return value is default or PyObject_RichCompareBool(value, default, Py_EQ)
 
 
-cdef int write_tagged_fields(Writer *writer, Plan plan, object message) except -1:
+cdef int write_tagged_fields(Output *output, Plan plan, object message) except -1:
     """The tagged fields that differ from their defaults, in the order of their tags."""
     cdef unsigned long long wanted = 0
     cdef Py_ssize_t index, count = 0, at, size, moved
@@ -269,30 +223,30 @@ cdef int write_tagged_fields(Writer *writer, Plan plan, object message) except -
         if not is_default(plan.layout, step, <object>slot_at(message, step.offset)[0]):
             wanted |= <unsigned long long>1 << index
             count += 1
-    write_varint(writer, count)
+    out_unsigned_varint(output, count)
     for index in range(plan.tagged_count):
         if not wanted >> index & 1:
             continue
         step = &plan.steps[plan.plain_count + index]
-        write_varint(writer, step.tag)
-        at = writer.size
+        out_unsigned_varint(output, step.tag)
+        at = output.size
         try:
-            write_field(writer, step, <object>slot_at(message, step.offset)[0])
+            write_field(output, step, <object>slot_at(message, step.offset)[0])
         except EncodeError as error:
             error._inside(plan.layout.names[step.index])
             raise
         # Its size stands before it and is known only now: append it, then swap the two.
-        size = writer.size - at
-        write_varint(writer, size)
-        moved = writer.size - at - size
-        swap_behind(writer, at, size, moved)
+        size = output.size - at
+        out_unsigned_varint(output, size)
+        moved = output.size - at - size
+        swap_behind(output, at, size, moved)
     return 0
 
 
-cdef int swap_behind(Writer *writer, Py_ssize_t at, Py_ssize_t size, Py_ssize_t moved) except -1:
+cdef int swap_behind(Output *output, Py_ssize_t at, Py_ssize_t size, Py_ssize_t moved) except -1:
     """Moves the last `moved` bytes (at most 5) in front of the `size` bytes before them."""
     cdef unsigned char[5] prefix
-    memcpy(prefix, writer.start + at + size, moved)
-    memmove(writer.start + at + moved, writer.start + at, size)
-    memcpy(writer.start + at, prefix, moved)
+    memcpy(prefix, output.data + at + size, moved)
+    memmove(output.data + at + moved, output.data + at, size)
+    memcpy(output.data + at, prefix, moved)
     return 0

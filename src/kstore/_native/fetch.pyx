@@ -14,14 +14,16 @@ so that no record is copied here. Thread: the loop.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, int8_t, int32_t, int64_t
 
 from kstore._native.big_endian cimport store32
 from kstore._native.cursor cimport (
-    Cursor, read_count, read_int8, read_int32, read_int64, read_string, read_uuid, skip_tags,
+    Cursor, cursor_over, read_count, read_int8, read_int32, read_int64, read_string, read_topic,
+    skip_tags,
 )
 from kstore._native.output cimport (
-    Output, out_count, out_free, out_int16, out_int32, out_int64, out_room, out_taken, out_topic,
+    Output, out_count, out_free, out_int16, out_int32, out_int64, out_no_tags, out_taken,
+    out_topic, out_topic_count, topic_end,
 )
 
 from kstore._native.codec import DecodeError
@@ -69,7 +71,7 @@ def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
     cdef FetchData request = FetchData()
     PyObject_GetBuffer(frame, &buffer, PyBUF_SIMPLE)
     try:
-        cursor = Cursor(<const unsigned char *>buffer.buf, position, buffer.len, False)
+        cursor = cursor_over(&buffer, position, shape.flexible)
         request.replica_id = read_int32(&cursor) if shape.replica_id else -1
         request.max_wait_ms = read_int32(&cursor)
         request.min_bytes = read_int32(&cursor)
@@ -79,9 +81,8 @@ def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
         request.session_epoch = read_int32(&cursor) if shape.session else -1
         request.partitions = _partitions(&cursor, shape)
         request.forgotten = _forgotten(&cursor, shape) if shape.session else []
-        request.rack_id = (read_string(&cursor, shape.flexible) or "") if shape.rack else ""
-        if shape.flexible:
-            skip_tags(&cursor)
+        request.rack_id = read_string(&cursor) if shape.rack else ""
+        skip_tags(&cursor)
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:
@@ -89,22 +90,15 @@ def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
     return request
 
 
-cdef object _topic(Cursor *cursor, FetchShape shape):
-    topic = read_uuid(cursor) if shape.topic_ids else read_string(cursor, shape.flexible)
-    if topic is None:
-        cursor.failed = True
-    return topic
-
-
 cdef list _partitions(Cursor *cursor, FetchShape shape):
     cdef list found = []
     cdef int32_t index, epoch, last_epoch, max_bytes
     cdef int64_t offset
-    cdef Py_ssize_t topic_count = read_count(cursor, shape.flexible, 2)
+    cdef Py_ssize_t topic_count = read_count(cursor, 2)
     cdef Py_ssize_t partition_count
     while topic_count > 0 and not cursor.failed:
-        topic = _topic(cursor, shape)
-        partition_count = read_count(cursor, shape.flexible, 16)
+        topic = read_topic(cursor, shape.topic_ids)
+        partition_count = read_count(cursor, 16)
         while partition_count > 0 and not cursor.failed:
             index = read_int32(cursor)
             epoch = read_int32(cursor) if shape.leader_epoch else -1
@@ -113,28 +107,25 @@ cdef list _partitions(Cursor *cursor, FetchShape shape):
             if shape.log_start:
                 read_int64(cursor)  # of a follower's log: it means nothing for a consumer
             max_bytes = read_int32(cursor)
-            if shape.flexible:
-                skip_tags(cursor)
+            skip_tags(cursor)
             found.append((topic, index, epoch, offset, last_epoch, max_bytes))
             partition_count -= 1
-        if shape.flexible:
-            skip_tags(cursor)
+        skip_tags(cursor)
         topic_count -= 1
     return found
 
 
 cdef list _forgotten(Cursor *cursor, FetchShape shape):
     cdef list found = []
-    cdef Py_ssize_t topic_count = read_count(cursor, shape.flexible, 2)
+    cdef Py_ssize_t topic_count = read_count(cursor, 2)
     cdef Py_ssize_t partition_count
     while topic_count > 0 and not cursor.failed:
-        topic = _topic(cursor, shape)
-        partition_count = read_count(cursor, shape.flexible, 4)
+        topic = read_topic(cursor, shape.topic_ids)
+        partition_count = read_count(cursor, 4)
         while partition_count > 0 and not cursor.failed:
             found.append((topic, read_int32(cursor)))
             partition_count -= 1
-        if shape.flexible:
-            skip_tags(cursor)
+        skip_tags(cursor)
         topic_count -= 1
     return found
 
@@ -150,50 +141,38 @@ def encode_fetch_reply(
     null, the records a slice (anything with a `size`) or None for none. Partitions of one topic
     that follow each other are written under one topic.
     """
-    cdef Output output = Output(NULL, 0, 0)
+    cdef Output output = Output(NULL, 0, 0, shape.flexible)
     cdef list parts = []
-    cdef bint flexible = shape.flexible
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t next_topic
-    cdef Py_ssize_t topic_count = 0
     cdef Py_ssize_t slices_size = 0
     cdef Py_ssize_t size
     cdef bytearray first
     try:
         out_int32(&output, 0)
         out_int32(&output, correlation_id)
-        if flexible:
-            out_room(&output, 1)[0] = 0
+        out_no_tags(&output)
         out_int32(&output, 0)  # throttle_time_ms
         if shape.session:
             out_int16(&output, error_code)
             out_int32(&output, session_id)
+        out_topic_count(&output, results)
         while position < len(results):
-            topic_count += 1
-            position = _topic_end(results, position)
-        out_count(&output, topic_count, flexible)
-        position = 0
-        while position < len(results):
-            next_topic = _topic_end(results, position)
-            out_topic(&output, (<tuple>results[position])[0], flexible)
-            out_count(&output, next_topic - position, flexible)
+            next_topic = topic_end(results, position)
+            out_topic(&output, (<tuple?>results[position])[0])
+            out_count(&output, next_topic - position)
             while position < next_topic:
-                records = _partition(&output, shape, <tuple>results[position])
-                if records is None:
-                    out_count(&output, 0, flexible)
-                else:
-                    size = records.size
-                    out_count(&output, size, flexible)
+                records = _partition(&output, shape, <tuple?>results[position])
+                size = records.size if records is not None else 0
+                out_count(&output, size)
+                if records is not None:
                     slices_size += size
                     parts.append(out_taken(&output))
                     parts.append(records)
-                if flexible:
-                    out_room(&output, 1)[0] = 0
+                out_no_tags(&output)
                 position += 1
-            if flexible:
-                out_room(&output, 1)[0] = 0
-        if flexible:
-            out_room(&output, 1)[0] = 0
+            out_no_tags(&output)
+        out_no_tags(&output)
         if output.size:
             parts.append(out_taken(&output))
     finally:
@@ -202,6 +181,8 @@ def encode_fetch_reply(
     for part in parts:
         if isinstance(part, bytes):
             size += len(<bytes>part)
+    if size > INT32_MAX:
+        raise OverflowError(f"a reply of {size} bytes")
     first = bytearray(parts[0])
     store32(<unsigned char *><char *>first, <int32_t>size)
     parts[0] = bytes(first)
@@ -219,22 +200,13 @@ cdef object _partition(Output *output, FetchShape shape, tuple result):
     if shape.log_start:
         out_int64(output, log_start_offset)
     if aborted is None:
-        out_count(output, -1, shape.flexible)
+        out_count(output, -1)
     else:
-        out_count(output, len(aborted), shape.flexible)
+        out_count(output, len(aborted))
         for producer_id, first_offset in aborted:
             out_int64(output, producer_id)
             out_int64(output, first_offset)
-            if shape.flexible:
-                out_room(output, 1)[0] = 0
+            out_no_tags(output)
     if shape.rack:
         out_int32(output, -1)  # preferred_read_replica
     return records
-
-
-cdef Py_ssize_t _topic_end(list results, Py_ssize_t position):
-    """Where the run of results of the topic at `position` ends."""
-    cdef object topic = (<tuple>results[position])[0]
-    while position < len(results) and (<tuple>results[position])[0] == topic:
-        position += 1
-    return position

@@ -15,7 +15,10 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndS
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
-from kstore._native.cursor cimport Cursor, read_int16, read_int32, read_string, skip_tags
+from kstore._native.big_endian cimport load32
+from kstore._native.cursor cimport (
+    Cursor, cursor_over, read_int16, read_int32, read_nullable_string, skip_tags,
+)
 
 from kstore._native.codec import DecodeError
 
@@ -55,6 +58,13 @@ cdef class FrameReader:
 
     def received(self, Py_ssize_t size):
         """Takes note that `size` bytes were written into `buffer()`."""
+        cdef Py_ssize_t room
+        if self._own is None:
+            room = len(<bytearray>self._shared_owner)
+        else:
+            room = len(<bytearray>self._own_owner) - self._end
+        if size < 0 or size > room:
+            raise ValueError(f"{size} bytes can't have been written into {room}")
         if self._own is None:
             self._source = self._shared
             self._data = <const unsigned char *>PyByteArray_AS_STRING(self._shared_owner)
@@ -67,12 +77,10 @@ cdef class FrameReader:
 
     cdef Py_ssize_t _frame_size(self) except -2:
         """The size of the frame at the position, or -1 if its size is not there yet."""
-        cdef Cursor cursor
         cdef int32_t size
         if self._end - self._position < 4:
             return -1
-        cursor = Cursor(self._data, self._position, self._end, False)
-        size = read_int32(&cursor)
+        size = load32(self._data + self._position)
         if size < 0 or size > self.max_size:
             raise DecodeError(
                 f"a request of {size} bytes; socket.request.max.bytes is {self.max_size}", 0
@@ -115,7 +123,7 @@ def parse_prefix(frame):
     cdef Cursor cursor
     PyObject_GetBuffer(frame, &buffer, PyBUF_SIMPLE)
     try:
-        cursor = Cursor(<const unsigned char *>buffer.buf, 0, buffer.len, False)
+        cursor = cursor_over(&buffer, 0, False)
         key = read_int16(&cursor)
         version = read_int16(&cursor)
         correlation_id = read_int32(&cursor)
@@ -132,10 +140,10 @@ def parse_client_id(frame, bint flexible):
     cdef Cursor cursor
     PyObject_GetBuffer(frame, &buffer, PyBUF_SIMPLE)
     try:
-        cursor = Cursor(<const unsigned char *>buffer.buf, 8, buffer.len, False)
-        client_id = read_string(&cursor, False)  # never compact: KIP-482
-        if flexible:
-            skip_tags(&cursor)
+        cursor = cursor_over(&buffer, 8, False)
+        client_id = read_nullable_string(&cursor)  # never compact: KIP-482
+        cursor.flexible = flexible
+        skip_tags(&cursor)
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:

@@ -18,16 +18,15 @@ Thread: the loop. The records that are handed out are views into the frame.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int16_t, int32_t
 
-from kstore._native.cursor cimport (
-    Cursor, read_bytes_size, read_count, read_int16, read_int32, read_string, read_uuid, skip_tags,
-    take,
-)
-
-from kstore._native.output cimport (
-    Output, out_count, out_free, out_int16, out_int32, out_int64, out_room, out_taken,
-    out_topic,
-)
 from kstore._native.big_endian cimport store32
+from kstore._native.cursor cimport (
+    Cursor, cursor_over, read_bytes_size, read_count, read_int16, read_int32, read_nullable_string,
+    read_topic, skip_tags, take,
+)
+from kstore._native.output cimport (
+    Output, out_count, out_free, out_int16, out_int32, out_int64, out_no_tags, out_string_size,
+    out_taken, out_topic, out_topic_count, topic_end,
+)
 
 from kstore._native.codec import DecodeError
 
@@ -53,13 +52,12 @@ def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
     cdef object view = memoryview(frame)
     PyObject_GetBuffer(frame, &buffer, PyBUF_SIMPLE)
     try:
-        cursor = Cursor(<const unsigned char *>buffer.buf, position, buffer.len, False)
-        request.transactional_id = read_string(&cursor, flexible)
+        cursor = cursor_over(&buffer, position, flexible)
+        request.transactional_id = read_nullable_string(&cursor)
         request.acks = read_int16(&cursor)
         request.timeout_ms = read_int32(&cursor)
-        request.partitions = _partitions(&cursor, view, flexible, topic_ids)
-        if flexible:
-            skip_tags(&cursor)
+        request.partitions = _partitions(&cursor, view, topic_ids)
+        skip_tags(&cursor)
     finally:
         PyBuffer_Release(&buffer)
     if cursor.failed:
@@ -67,30 +65,24 @@ def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
     return request
 
 
-cdef list _partitions(Cursor *cursor, object view, bint flexible, bint topic_ids):
+cdef list _partitions(Cursor *cursor, object view, bint topic_ids):
     cdef list found = []
-    cdef Py_ssize_t size
-    cdef Py_ssize_t topic_count
-    cdef Py_ssize_t partition_count
+    cdef Py_ssize_t size, partition_count
+    cdef Py_ssize_t topic_count = read_count(cursor, 2)
     cdef int32_t index
-    topic_count = read_count(cursor, flexible, 2)
     while topic_count > 0 and not cursor.failed:
-        topic = read_uuid(cursor) if topic_ids else read_string(cursor, flexible)
-        if topic is None:
-            cursor.failed = True
-        partition_count = read_count(cursor, flexible, 5)
+        topic = read_topic(cursor, topic_ids)
+        partition_count = read_count(cursor, 5)
         while partition_count > 0 and not cursor.failed:
             index = read_int32(cursor)
-            size = read_bytes_size(cursor, flexible)
+            size = read_bytes_size(cursor)
             if size < 0:
                 found.append((topic, index, None))
             elif take(cursor, size) != NULL:
                 found.append((topic, index, view[cursor.position - size:cursor.position]))
-            if flexible:
-                skip_tags(cursor)
-            partition_count -= 1
-        if flexible:
             skip_tags(cursor)
+            partition_count -= 1
+        skip_tags(cursor)
         topic_count -= 1
     return found
 
@@ -104,27 +96,20 @@ def encode_produce_reply(
     log_start_offset)` in the order of the request; partitions of one topic that follow each other
     are written under one topic.
     """
-    cdef Output output = Output(NULL, 0, 0)
+    cdef Output output = Output(NULL, 0, 0, flexible)
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t next_topic
-    cdef Py_ssize_t count = len(results)
-    cdef Py_ssize_t topic_count = 0
     try:
         out_int32(&output, 0)
         out_int32(&output, correlation_id)
-        if flexible:
-            out_room(&output, 1)[0] = 0
-        while position < count:
-            topic_count += 1
-            position = _topic_end(results, position)
-        out_count(&output, topic_count, flexible)
-        position = 0
-        while position < count:
-            next_topic = _topic_end(results, position)
-            out_topic(&output, (<tuple>results[position])[0], flexible)
-            out_count(&output, next_topic - position, flexible)
+        out_no_tags(&output)
+        out_topic_count(&output, results)
+        while position < len(results):
+            next_topic = topic_end(results, position)
+            out_topic(&output, (<tuple?>results[position])[0])
+            out_count(&output, next_topic - position)
             while position < next_topic:
-                _, index, error_code, base_offset, append_time, start = <tuple>results[position]
+                _, index, error_code, base_offset, append_time, start = <tuple?>results[position]
                 out_int32(&output, index)
                 out_int16(&output, error_code)
                 out_int64(&output, base_offset)
@@ -132,28 +117,14 @@ def encode_produce_reply(
                 if log_start:
                     out_int64(&output, start)
                 if record_errors:
-                    out_count(&output, 0, flexible)
-                    if flexible:
-                        out_room(&output, 1)[0] = 0  # null
-                    else:
-                        out_int16(&output, -1)
-                if flexible:
-                    out_room(&output, 1)[0] = 0
+                    out_count(&output, 0)
+                    out_string_size(&output, -1)
+                out_no_tags(&output)
                 position += 1
-            if flexible:
-                out_room(&output, 1)[0] = 0
+            out_no_tags(&output)
         out_int32(&output, 0)
-        if flexible:
-            out_room(&output, 1)[0] = 0
+        out_no_tags(&output)
         store32(output.data, <int32_t>(output.size - 4))
         return out_taken(&output)
     finally:
         out_free(&output)
-
-
-cdef Py_ssize_t _topic_end(list results, Py_ssize_t position):
-    """Where the run of results of the topic at `position` ends."""
-    cdef object topic = (<tuple>results[position])[0]
-    while position < len(results) and (<tuple>results[position])[0] == topic:
-        position += 1
-    return position

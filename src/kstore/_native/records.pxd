@@ -7,7 +7,7 @@ a `Cursor`, whose failure is sticky.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from kstore._native.batch cimport Header
-from kstore._native.cursor cimport Cursor, read_int8, read_unsigned_varint, take
+from kstore._native.cursor cimport Cursor, read_base_128, read_int8, read_unsigned_varint, take
 
 cdef enum:
     MIN_RECORD_SIZE = 7   # size, attributes, two deltas, two null sizes, no headers
@@ -33,19 +33,8 @@ cdef inline int32_t read_varint(Cursor *cursor) noexcept nogil:
 
 cdef inline int64_t read_varlong(Cursor *cursor) noexcept nogil:
     """A zig-zag varint of at most ten bytes."""
-    cdef uint64_t value = 0
-    cdef int shift = 0
-    cdef const unsigned char *byte
-    while shift < 70:
-        byte = take(cursor, 1)
-        if byte == NULL:
-            return 0
-        value |= <uint64_t> (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return <int64_t> (value >> 1) ^ -<int64_t> (value & 1)
-        shift += 7
-    cursor.failed = True
-    return 0
+    cdef uint64_t value = read_base_128(cursor, 10)
+    return <int64_t> (value >> 1) ^ -<int64_t> (value & 1)
 
 
 cdef inline const unsigned char *read_sized(Cursor *cursor, Py_ssize_t *size) noexcept nogil:

@@ -90,6 +90,7 @@ cdef void start_walk(
     walk.cursor.data = data
     walk.cursor.position = start
     walk.cursor.end = end
+    walk.cursor.flexible = False
     walk.cursor.failed = False
     walk.header = header[0]
     walk.index = 0
@@ -336,7 +337,7 @@ def encode_records(records, int64_t timestamp_ms=-1):
     timestamp_ms) or (key, value, timestamp_ms, headers). A timestamp of None or -1 means
     `timestamp_ms`. Returns (bytes, record count, base timestamp, max timestamp).
     """
-    cdef Output output = Output(NULL, 0, 0)
+    cdef Output output = Output(NULL, 0, 0, False)
     cdef Record record
     cdef int64_t base = -1
     cdef int64_t latest = -1

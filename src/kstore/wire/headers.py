@@ -13,6 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from kstore._native import decoder
+from kstore._native.frames import parse_client_id, parse_prefix
 from kstore.wire.versions import FLEXIBLE_FROM, ApiKey
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
 _REQUEST = Struct(">hhih")
 _CORRELATION_ID = Struct(">i")
 _NO_TAGGED_FIELDS = b"\x00"
+_NEVER = 1 << 15  # above every version
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,10 @@ def decode_request_header(data: Buffer, position: int = 0) -> tuple[RequestHeade
     The API and version may be unknown; of an unknown API only the header is to be trusted.
     Raises `kstore.wire.codec.DecodeError`.
     """
-    api_key, version, correlation_id, client_id, end = decoder.decode_request_header(
-        data, position, FLEXIBLE_FROM
-    )
-    return RequestHeader(api_key, version, correlation_id, client_id), end
+    frame = memoryview(data)[position:]
+    api_key, version, correlation_id = parse_prefix(frame)
+    client_id, size = parse_client_id(frame, version >= FLEXIBLE_FROM.get(api_key, _NEVER))
+    return RequestHeader(api_key, version, correlation_id, client_id), position + size
 
 
 def encode_request_header(header: RequestHeader) -> bytes:

@@ -86,6 +86,21 @@ def test_a_size_out_of_bounds_is_refused_before_room_is_made(size: int) -> None:
         stream.feed(struct.pack(">i", size) + b"junk")
 
 
+def test_no_more_is_received_than_there_is_room_for() -> None:
+    reader = FrameReader(bytearray(SHARED_SIZE), 1000)
+    for size in (-1, SHARED_SIZE + 1, 2**62):
+        with pytest.raises(ValueError, match="can't have been written"):
+            reader.received(size)
+    stream = Stream(reader, 64)
+    stream.feed(framed(b"x" * 10)[:6])
+    assert len(reader.buffer()) == 8
+    for size in (-1, 9, 2**62):
+        with pytest.raises(ValueError, match="can't have been written"):
+            reader.received(size)
+    stream.feed(framed(b"x" * 10)[6:])
+    assert stream.frames == [b"x" * 10]
+
+
 def test_an_idle_reader_owns_no_buffer() -> None:
     shared = bytearray(SHARED_SIZE)
     reader = FrameReader(shared, 1000)

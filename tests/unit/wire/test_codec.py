@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kstore._native import codec as native
+from kstore._native import decoder, encoder
 from kstore._native.codec import KINDS, Plan
 from kstore.wire import codec
 from kstore.wire.messages.api_versions import ApiVersionsRequest
@@ -242,7 +244,7 @@ def test_malformed_input_names_field_and_position(data: str, reason: str) -> Non
     ("data", "reason"),
     [
         ("ffffffffff01", "client_software_name: a varint of more than 5 bytes"),
-        ("ffffffff1f", "client_software_name: a varint of more than 32 bits"),
+        ("ffffffff1f", "client_software_name: a string of 4294967294 bytes"),  # 32 bits, as Kafka
         ("00", "client_software_name: null, which"),
         ("818002" + "61" * 32768, "client_software_name: a string of 32768 bytes"),
         ("01 01 01 05 09 61", "9 bytes wanted, 1 left"),
@@ -252,6 +254,22 @@ def test_malformed_input_names_field_and_position(data: str, reason: str) -> Non
 def test_malformed_flexible_input(data: str, reason: str) -> None:
     with pytest.raises(codec.DecodeError, match=reason):
         codec.decode(ApiVersionsRequest, 3, bytes.fromhex(data))
+
+
+def test_only_plans_are_followed() -> None:
+    for call in (decoder.decode, decoder.decode_prefix, encoder.encode):
+        with pytest.raises(TypeError):
+            call(None, b"")  # type: ignore[operator]
+
+
+def test_a_struct_without_a_layout_is_not_compared() -> None:
+    class Bare(native.Struct):
+        LAYOUT = "none"  # type: ignore[assignment]
+
+    with pytest.raises(TypeError):
+        assert Bare.__new__(Bare) == Bare.__new__(Bare)
+    with pytest.raises(TypeError):
+        repr(Bare.__new__(Bare))
 
 
 def test_a_known_tagged_field_must_have_the_size_it_claims() -> None:
