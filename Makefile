@@ -82,7 +82,8 @@ $(BUILT): $(INSTALLED) $(NATIVE) setup.py
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "kstore needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "kstore needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "kstore needs a C compiler (Debian: apt install gcc)" >&2; exit 1; }
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
 		|| { echo "kstore needs the headers of $(PYTHON) (Debian: apt install python3-dev)" >&2; exit 1; }
