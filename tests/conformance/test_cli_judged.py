@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,17 @@ def both(
 def facts(text: str) -> list[list[str]]:
     """The words of each line that has some."""
     return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def read_three_of_five(broker: BrokerProcess, topic: str, group: str) -> None:
+    """A topic with five records in one of two partitions, and a group that has read three."""
+    servers = ("--bootstrap-server", broker.bootstrap_servers)
+    run_kstore("topics", *servers, "--create", "--topic", topic, "--partitions", "2")
+    keyed = ("--reader-property", "parse.key=true", "--reader-property", "key.separator=,")
+    lines = "k,1\nk,2\nk,3\nk,4\nk,5\n"
+    run_kstore("console-producer", *servers, "--topic", topic, *keyed, stdin=lines)
+    reading = ("--topic", topic, "--group", group, "--from-beginning", "--max-messages", "3")
+    run_kstore("console-consumer", *servers, *reading)
 
 
 def test_topics(broker: BrokerProcess, kafka_tools: KafkaTools) -> None:
@@ -82,3 +94,37 @@ def test_consumer_groups(broker: BrokerProcess, kafka_tools: KafkaTools) -> None
     ):
         theirs, ours = both(broker, kafka_tools, "consumer-groups", *options)
         assert sorted(facts(ours)) == sorted(facts(theirs)), options
+
+
+def test_offsets_are_reset_to_the_same(
+    broker: BrokerProcess, kafka_tools: KafkaTools, tmp_path: Path
+) -> None:
+    read_three_of_five(broker, "judged-reset", "judged-resets")
+    plan = tmp_path / "plan.csv"
+    plan.write_text("judged-reset,0,1\njudged-reset,1,4000\n")
+    group = ("--reset-offsets", "--group", "judged-resets", "--dry-run")
+    for options in (
+        ("--topic", "judged-reset:0", "--to-datetime", "2020-01-01T00:00:00.000"),
+        ("--topic", "judged-reset", "--to-latest"),
+        ("--all-topics", "--shift-by", "-2", "--export"),
+        ("--from-file", str(plan)),
+    ):
+        theirs, ours = both(broker, kafka_tools, "consumer-groups", *group, *options)
+        assert sorted(facts(ours)) == sorted(facts(theirs)), options
+
+
+def test_offsets_and_groups_are_deleted_with_the_same_words(
+    broker: BrokerProcess, kafka_tools: KafkaTools
+) -> None:
+    servers = ("--bootstrap-server", broker.bootstrap_servers)
+    printed: dict[str, list[str]] = {}
+    for who, run in (("theirs", lambda *w: kafka_tools.run(*w).stdout), ("ours", run_kstore)):
+        read_three_of_five(broker, f"judged-gone-{who}", f"judged-gone-{who}")
+        group = ("--group", f"judged-gone-{who}")
+        words = ("--delete-offsets", "--topic", f"judged-gone-{who}", *group)
+        texts = [
+            run("consumer-groups", *servers, *words),
+            run("consumer-groups", *servers, "--delete", *group),
+        ]
+        printed[who] = [text.replace(f"-{who}", "") for text in texts]
+    assert [facts(text) for text in printed["ours"]] == [facts(text) for text in printed["theirs"]]

@@ -41,7 +41,7 @@ COMMANDS = (
     Command(
         "consumer-groups",
         "consumer_groups:consumer_groups",
-        "List consumer groups, or describe their offsets, members and state.",
+        "List, describe or delete consumer groups; reset or delete their offsets.",
         {"--state": "", "--type": ""},
     ),
     Command("dump-log", "dump_log:dump_log", "Print log segments and their indexes."),

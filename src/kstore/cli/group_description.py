@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from confluent_kafka import (
     ConsumerGroupState,
@@ -22,12 +22,16 @@ from confluent_kafka.admin import ConsumerGroupDescription, MemberDescription, O
 from kstore.cli import output
 from kstore.cli.clients import Cluster, explain
 from kstore.cli.errors import CallError, CommandError, report
+from kstore.cli.group_options import GroupOptions
 from kstore.cli.output import Column
 
-if TYPE_CHECKING:
-    from kstore.cli.consumer_groups import GroupOptions
-
-__all__ = ["describe_groups", "list_groups"]
+__all__ = [
+    "committed_offsets",
+    "describe_by_name",
+    "describe_groups",
+    "list_groups",
+    "state_of",
+]
 
 Row = dict[str, Any]
 Partitions = tuple[str, int]
@@ -136,7 +140,7 @@ def describe_groups(cluster: Cluster, options: GroupOptions) -> int:
     names = options.groups
     if options.all_groups:
         names = [row["group"] for row in list_groups(cluster)]
-    described = _describe(cluster, sorted(set(names)))
+    described = describe_by_name(cluster, sorted(set(names)))
     known = {name: one for name, one in described.items() if one is not None}
     if options.members:
         rows = {name: member_rows(name, one) for name, one in known.items()}
@@ -157,7 +161,9 @@ def describe_groups(cluster: Cluster, options: GroupOptions) -> int:
     return 0 if known.keys() == described.keys() else 1
 
 
-def _describe(cluster: Cluster, names: Sequence[str]) -> dict[str, ConsumerGroupDescription | None]:
+def describe_by_name(
+    cluster: Cluster, names: Sequence[str]
+) -> dict[str, ConsumerGroupDescription | None]:
     """What each group is; `None` for one that does not exist."""
     if not names:
         return {}
@@ -175,7 +181,7 @@ def _print(
     even_empty: bool,
 ) -> None:
     for name, group_rows in rows.items():
-        state = _state(described[name])
+        state = state_of(described[name])
         sys.stdout.flush()
         if state == "Empty":
             print(f"\nConsumer group '{name}' has no active members.", file=sys.stderr)
@@ -192,28 +198,37 @@ def _json_row(row: Row, options: GroupOptions) -> Row:
     return {key: value for key, value in row.items() if options.verbose or key not in _VERBOSE}
 
 
-def _state(description: ConsumerGroupDescription) -> str:
+def state_of(description: ConsumerGroupDescription) -> str:
+    """The state's name, as Kafka's tool writes it."""
     return _STATES[ConsumerGroupState(description.state)]
 
 
 def _offset_rows_of(
     cluster: Cluster, described: Mapping[str, ConsumerGroupDescription]
 ) -> dict[str, list[Row]]:
-    futures = {
-        name: cluster.admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(name)], request_timeout=cluster.timeout_s
-        )[name]
-        for name in described
-    }
-    committed: dict[str, dict[Partitions, TopicPartition]] = {}
-    for name, future in futures.items():
-        found = cluster.wait(future).topic_partitions or ()
-        committed[name] = {(one.topic, one.partition): one for one in found}
+    committed = committed_offsets(cluster, described)
     wanted = {key for offsets in committed.values() for key in offsets}
     for one in described.values():
         wanted |= {key for member in one.members for key in _assigned(member)}
     ends = _log_end_offsets(cluster, wanted)
     return {name: offset_rows(name, described[name], committed[name], ends) for name in described}
+
+
+def committed_offsets(
+    cluster: Cluster, groups: Iterable[str]
+) -> dict[str, dict[Partitions, TopicPartition]]:
+    """What each group has committed, by partition. Raises `CommandError`."""
+    futures = {
+        name: cluster.admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(name)], request_timeout=cluster.timeout_s
+        )[name]
+        for name in groups
+    }
+    committed: dict[str, dict[Partitions, TopicPartition]] = {}
+    for name, future in futures.items():
+        found = cluster.wait(future).topic_partitions or ()
+        committed[name] = {(one.topic, one.partition): one for one in found}
+    return committed
 
 
 def _log_end_offsets(cluster: Cluster, wanted: Iterable[Partitions]) -> dict[Partitions, int]:
@@ -321,7 +336,7 @@ def _state_row(group: str, description: ConsumerGroupDescription) -> Row:
         "group": group,
         "coordinator": f"{node.host}:{node.port}  ({node.id})",
         "assignment_strategy": description.partition_assignor or None,
-        "state": _state(description),
+        "state": state_of(description),
         "group_epoch": None,
         "target_assignment_epoch": None,
         "members": len(description.members),

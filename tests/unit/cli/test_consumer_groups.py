@@ -30,8 +30,8 @@ def group(*members: MemberDescription) -> ConsumerGroupDescription:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("", "want exactly one of --list and --describe"),
-        ("--list --describe", "want exactly one of --list and --describe"),
+        ("", "want exactly one of --list, --describe, --delete, --reset-offsets"),
+        ("--list --describe", "want exactly one of --list, --describe, --delete"),
         ("--list --group g", "--group can't be used with --list"),
         ("--list --members", "--members can't be used with --list"),
         ("--describe", "--describe takes one of --group and --all-groups"),
@@ -40,6 +40,37 @@ def group(*members: MemberDescription) -> ConsumerGroupDescription:
         ("--describe --group g --members --state", "--describe takes at most one of"),
         ("--describe --group g --state stable", "--describe does not take a value for --state"),
         ("--describe --group g --type", "--type can't be used with --describe"),
+        ("--describe --group g --topic t", "--topic can't be used with --describe"),
+        ("--delete", "--delete takes one of --group and --all-groups"),
+        ("--delete --group g --topic t", "--topic can't be used with --delete"),
+        ("--delete --group g --execute", "--execute can't be used with --delete"),
+        ("--delete-offsets --group g", "--delete-offsets takes one --group and --topic"),
+        ("--delete-offsets --topic t", "--delete-offsets takes one --group and --topic"),
+        ("--delete-offsets --group g --group h --topic t", "--delete-offsets takes one --group"),
+        ("--reset-offsets --to-latest --topic t", "--reset-offsets takes one of --group and"),
+        ("--reset-offsets --group g --topic t", "--reset-offsets takes one of --to-earliest"),
+        ("--reset-offsets --group g --to-latest", "--reset-offsets takes one of --all-topics"),
+        (
+            "--reset-offsets --group g --topic t --to-latest --to-offset 3",
+            "--reset-offsets takes one of --to-earliest",
+        ),
+        (
+            "--reset-offsets --group g --topic t --to-latest --dry-run --execute",
+            "--reset-offsets takes only one of --execute and --dry-run",
+        ),
+        (
+            "--reset-offsets --group g --topic t --dry-run --to-datetime 2026-01-31",
+            "2026-01-31: want a time like",
+        ),
+        (
+            "--reset-offsets --group g --topic t --dry-run --by-duration 5m",
+            "5m: want a duration like P1DT2H30M",
+        ),
+        (
+            "--reset-offsets --group g --topic t --dry-run --from-file no-such-file.csv",
+            "no-such-file.csv: ",
+        ),
+        ("--list --to-offset 3", "--to-offset can't be used with --list"),
         ("--list --state busy", "no state 'busy'; there are: PreparingRebalance"),
         ("--list --type share", "no type 'share'; there are: Consumer, Classic"),
     ],

@@ -1,0 +1,159 @@
+"""Questions that confluent-kafka does not ask: one connection, one question at a time, blocking.
+
+The first question on every connection is ApiVersions; every other is asked in the newest version
+that both sides know, or fails with a line that says that the broker does not serve it. Main thread
+only. Plaintext only: a settings file that asks for TLS or SASL is refused in one line.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from struct import Struct
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+from kstore.cli.errors import CallError, CommandError
+from kstore.errors import ErrorCode
+from kstore.wire.codec import decode_response, encode_request
+from kstore.wire.headers import RequestHeader, decode_response_header, encode_request_header
+from kstore.wire.messages import MODULES
+from kstore.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from kstore.wire.schema import Request, Response
+
+__all__ = ["WireClient", "check_error"]
+
+ResponseT = TypeVar("ResponseT", bound=Response)
+
+CLIENT_ID = "kstore"
+
+# No honest answer to a command is larger; a length beyond it is no Kafka broker's.
+_MAX_RESPONSE_SIZE = 256 * 1024 * 1024
+
+_SIZE = Struct(">i")
+
+_API_VERSIONS = ApiVersionsRequest.API_KEY
+
+# What any broker since Kafka 2.4 answers; an older one refuses it.
+_API_VERSIONS_VERSION = 3
+
+_UNSUPPORTED = int(ErrorCode.UNSUPPORTED_VERSION).to_bytes(2, "big")
+
+
+def check_error(code: int, what: str, message: str | None = None) -> None:
+    """Raises `CommandError` for an error code of a response; `what` names what was asked of."""
+    if code == ErrorCode.NONE:
+        return
+    try:
+        name = ErrorCode(code).name
+    except ValueError:
+        name = f"error {code}"
+    raise CommandError(f"{what}: {message or name}")
+
+
+class WireClient:
+    """One connection to one broker. Close it, or use it in a `with`."""
+
+    def __init__(self, host: str, port: int, *, timeout_s: float) -> None:
+        self.address = f"{host}:{port}"
+        self._correlation_id = 0
+        try:
+            self._socket = socket.create_connection((host, port), timeout=timeout_s)
+        except OSError as error:
+            raise self._failed(error) from None
+        try:
+            self.versions = self._api_versions()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def connect(cls, servers: str, settings: Mapping[str, str], *, timeout_s: float) -> Self:
+        """A connection to the first of `servers` that takes one. Raises `CommandError`."""
+        protocol = settings.get("security.protocol", "PLAINTEXT")
+        if protocol.upper() != "PLAINTEXT":
+            raise CallError(f"this command speaks PLAINTEXT only, not security.protocol={protocol}")
+        failure: CommandError | None = None
+        for server in servers.split(","):
+            host, colon, port = server.strip().rpartition(":")
+            if not colon or not port.isdecimal() or int(port) > 65535:
+                raise CallError(f"--bootstrap-server {server.strip()}: want HOST:PORT")
+            try:
+                return cls(host.strip("[]"), int(port), timeout_s=timeout_s)
+            except CommandError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def ask(self, request: Request, response_type: type[ResponseT]) -> ResponseT:
+        """The answer to a request. Raises `CommandError`, also where the API is not served."""
+        key = request.API_KEY
+        served = {one.api_key: one for one in self.versions.api_keys}.get(key)
+        newest = -1 if served is None else min(served.max_version, request.VERSIONS.max)
+        if served is None or newest < max(served.min_version, request.VERSIONS.min):
+            name = MODULES[key].name
+            raise CommandError(f"the broker at {self.address} does not serve {name} (API {key})")
+        return self._exchange(request, newest, response_type)
+
+    def _api_versions(self) -> ApiVersionsResponse:
+        request = ApiVersionsRequest(client_software_name="kstore", client_software_version="1")
+        answer = self._exchange(request, _API_VERSIONS_VERSION, ApiVersionsResponse)
+        check_error(answer.error_code, f"ApiVersions at {self.address}")
+        return answer
+
+    def _exchange(
+        self, request: Request, version: int, response_type: type[ResponseT]
+    ) -> ResponseT:
+        self._correlation_id += 1
+        key = request.API_KEY
+        header = RequestHeader(key, version, self._correlation_id, CLIENT_ID)
+        try:
+            frame = encode_request_header(header) + encode_request(request, version)
+        except ValueError as error:
+            raise CommandError(f"the broker at {self.address} is too old: {error}") from None
+        try:
+            self._socket.sendall(_SIZE.pack(len(frame)) + frame)
+            (size,) = _SIZE.unpack(self._receive(_SIZE.size))
+            if not 0 <= size <= _MAX_RESPONSE_SIZE:
+                raise CommandError(f"{self.address} does not speak Kafka's protocol")
+            data = self._receive(size)
+        except OSError as error:
+            raise self._failed(error) from None
+        # An ApiVersions of a version that the broker does not know is answered in version 0.
+        if key == _API_VERSIONS and data[4:6] == _UNSUPPORTED:
+            raise CommandError(f"the broker at {self.address} is older than Kafka 2.4")
+        try:
+            correlation_id, position = decode_response_header(key, version, data)
+            answer = decode_response(key, version, data, position)
+        except ValueError as error:
+            raise CommandError(f"{self.address} answered what can't be read: {error}") from None
+        if correlation_id != self._correlation_id:
+            raise CommandError(f"{self.address} answered another question")
+        return cast(ResponseT, answer)
+
+    def _receive(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            part = self._socket.recv(min(size - len(data), 1 << 20))
+            if not part:
+                raise ConnectionResetError("the broker closed the connection")
+            data += part
+        return bytes(data)
+
+    def _failed(self, error: OSError) -> CommandError:
+        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
+        return CommandError(f"no broker answers at {self.address}: {reason}")
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
