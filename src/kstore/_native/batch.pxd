@@ -4,7 +4,7 @@ Kafka's `DefaultRecordBatch`; the table stands in docs/formats. Each position is
 one before it, so that the table can be read from top to bottom.
 """
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 
 cdef enum:
     BASE_OFFSET_AT = 0
@@ -55,6 +55,15 @@ ctypedef struct Header:
     int16_t producer_epoch
     int32_t base_sequence
     int32_t record_count
+
+cdef inline int64_t wrapping_sum(int64_t one, int64_t other) noexcept nogil:
+    """The sum as Java makes it: numbers from outside may overflow, which C leaves undefined."""
+    return <int64_t> (<uint64_t> one + <uint64_t> other)
+
+
+cdef inline int64_t last_offset_of(const Header *header) noexcept nogil:
+    return wrapping_sum(header.base_offset, header.last_offset_delta)
+
 
 cdef void read_header(const unsigned char *data, Header *header) noexcept nogil
 cdef uint32_t checksum(const unsigned char *batch, Py_ssize_t size) noexcept nogil

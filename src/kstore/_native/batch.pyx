@@ -120,7 +120,7 @@ cdef class BatchHeader:
 
     @property
     def last_offset(self):
-        return self.header.base_offset + self.header.last_offset_delta
+        return last_offset_of(&self.header)
 
     @property
     def leader_epoch(self):

@@ -1,9 +1,15 @@
-/* Big-endian integers at any address, for everything that reads or writes Kafka's formats. */
+/* Big-endian integers at any address, for everything that reads or writes Kafka's formats.
+ *
+ * Whoever reads a size from outside includes this, and adds to it as a Py_ssize_t: there is room for
+ * that only where it has 64 bits.
+ */
 #ifndef KSTORE_BIG_ENDIAN_H
 #define KSTORE_BIG_ENDIAN_H
 
 #include <stdint.h>
 #include <string.h>
+
+_Static_assert(sizeof(void *) == 8, "kstore needs a system of 64 bits");
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define KSTORE_SWAP16(value) __builtin_bswap16(value)

@@ -185,7 +185,9 @@ cdef class Plan:
     those that the version does not have. Together they name every field of the layout once.
     """
 
-    def __cinit__(self, Layout layout not None, bint flexible, list plain, list tagged, list absent):
+    def __cinit__(
+        self, Layout layout not None, bint flexible, list plain, list tagged, list absent
+    ):
         cdef Py_ssize_t index
         cdef Step *step
         if len(plain) + len(tagged) + len(absent) != layout.count:

@@ -137,8 +137,8 @@ def encode_fetch_reply(
     """The parts of a reply's frame.
 
     `results` is a list of `(topic, index, error_code, high_watermark, last_stable_offset,
-    log_start_offset, aborted, records)`: aborted a list of `(producer_id, first_offset)` or None for
-    null, the records a slice (anything with a `size`) or None for none. Partitions of one topic
+    log_start_offset, aborted, records)`: aborted a list of `(producer_id, first_offset)` or None
+    for null, the records a slice (anything with a `size`) or None for none. Partitions of one topic
     that follow each other are written under one topic.
     """
     cdef Output output = Output(NULL, 0, 0, shape.flexible)

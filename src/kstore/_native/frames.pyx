@@ -108,7 +108,8 @@ cdef class FrameReader:
         size = self._frame_size()
         if self._own is not None and self._position == 0 and self._end < len(self._own):
             return  # the same frame, still arriving
-        owner = PyByteArray_FromStringAndSize(NULL, max(left + 1 if size + 4 <= left else 4 + size, 4))
+        size = 4 + size if 4 + size > left else left + 1
+        owner = PyByteArray_FromStringAndSize(NULL, max(size, 4))
         memcpy(PyByteArray_AS_STRING(owner), self._data + self._position, left)
         self._own_owner = owner
         self._own = self._source = memoryview(owner)

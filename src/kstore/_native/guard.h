@@ -49,7 +49,9 @@ static int kstore_guard_install(void) {
 static int kstore_guarded(void (*work)(void *), void *arguments) {
     if (sigsetjmp(kstore_guard_return, 0)) return -1;
     kstore_guard_armed = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* no access to the map moves out of the guard */
     work(arguments);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     kstore_guard_armed = 0;
     return 0;
 }

@@ -11,7 +11,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
 
-from kstore._native.batch cimport LOG_OVERHEAD
+from kstore._native.batch cimport LOG_OVERHEAD, last_offset_of, wrapping_sum
 from kstore._native.big_endian cimport load32, load64, store32, store64
 
 __all__ = [
@@ -112,13 +112,13 @@ cdef class SegmentIndexer:
     cdef int note(self, const Header *header, Py_ssize_t position) except -1:
         """A batch with this header stands at `position` of the segment."""
         cdef unsigned char *entry
-        cdef int64_t last_offset = header.base_offset + header.last_offset_delta
+        cdef int64_t last_offset = last_offset_of(header)
         if header.max_timestamp > self.max_timestamp:
             self.max_timestamp = header.max_timestamp
             self.max_timestamp_offset = last_offset
         if self.bytes_since_entry > self.interval_bytes:
             entry = self.offsets.grow()
-            store32(entry, <int32_t> (last_offset - self.base_offset))
+            store32(entry, <int32_t> wrapping_sum(last_offset, -self.base_offset))
             store32(entry + 4, <int32_t> position)
             self.add_time_entry()
             self.bytes_since_entry = 0
@@ -130,7 +130,7 @@ cdef class SegmentIndexer:
         if self.max_timestamp > self.last_time_entry:
             entry = self.times.grow()
             store64(entry, self.max_timestamp)
-            store32(entry + 8, <int32_t> (self.max_timestamp_offset - self.base_offset))
+            store32(entry + 8, <int32_t> wrapping_sum(self.max_timestamp_offset, -self.base_offset))
             self.last_time_entry = self.max_timestamp
         return 0
 
@@ -167,6 +167,8 @@ cdef Py_ssize_t search(
     cdef IndexTail tail
     if isinstance(data, IndexTail):
         tail = <IndexTail> data
+        if tail.entry_size != entry_size:
+            raise TypeError("these are entries of the other index")
         return last_at_most(tail.entries, tail.count, entry_size, key_at, wide, target)
     PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
     try:

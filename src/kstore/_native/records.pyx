@@ -17,6 +17,7 @@ from kstore._native.batch cimport (
     ATTRIBUTES_AT, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, BATCH_LENGTH_AT, CRC_AT,
     HEADER_SIZE, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, LOG_APPEND_TIME_BIT, LOG_OVERHEAD, MAGIC_AT,
     MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT, BatchHeader, checksum,
+    wrapping_sum,
 )
 from kstore._native.big_endian cimport store16, store32, store64
 from kstore._native.output cimport Output, out_free, out_room, out_taken
@@ -120,14 +121,11 @@ cdef bint next_record(Walk *walk) noexcept nogil:
         return False
     walk.index += 1
     walk.last_delta = walk.record.offset_delta
-    walk.offset = walk.header.base_offset + walk.last_delta
+    walk.offset = wrapping_sum(walk.header.base_offset, walk.last_delta)
     if walk.header.attributes & LOG_APPEND_TIME_BIT:
         walk.timestamp = walk.header.max_timestamp
     else:
-        # Unsigned: what a hostile delta overflows to does no harm, as in Kafka.
-        walk.timestamp = <int64_t> (
-            <uint64_t> walk.header.base_timestamp + <uint64_t> walk.record.timestamp_delta
-        )
+        walk.timestamp = wrapping_sum(walk.header.base_timestamp, walk.record.timestamp_delta)
     return True
 
 
@@ -162,6 +160,8 @@ cdef tuple make_headers(Walk *walk):
     cursor.position = walk.record.headers_at
     for _ in range(walk.record.header_count):
         read_header_fields(&cursor, &key, &key_size, &value, &value_size)
+        if cursor.failed:
+            raise RuntimeError("the bytes of a record have changed while they were read")
         name = (<const char *> key)[:key_size].decode("utf-8", "surrogateescape")
         headers.append((name, copied(value, value_size)))
     return tuple(headers)

@@ -15,7 +15,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport INT32_MAX, INT64_MIN, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN, int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from kstore._native.batch cimport (
@@ -33,8 +33,10 @@ from kstore._native.batch cimport (
     Header,
     check_bytes,
     checksum,
+    last_offset_of,
     make_header,
     read_header,
+    wrapping_sum,
 )
 from kstore._native.big_endian cimport load32, load64, store16, store32, store64
 from kstore._native.index cimport SegmentIndexer
@@ -124,6 +126,8 @@ cdef class SegmentWriter:
     cdef public Py_ssize_t max_time_entries
 
     def __cinit__(self, SegmentIndexer indexer not None, Py_ssize_t size):
+        if size < 0:
+            raise ValueError(f"a segment has no {size} bytes")
         self.indexer = indexer
         self.size = size
         self.first_timestamp = -1
@@ -160,7 +164,7 @@ cdef class SegmentWriter:
             return True
         if self.size > 0:
             if self.first_timestamp >= 0:
-                waited_ms = header.max_timestamp - self.first_timestamp
+                waited_ms = wrapping_sum(header.max_timestamp, -self.first_timestamp)
             else:
                 waited_ms = now_ms - self.created_ms
             if (
@@ -169,9 +173,7 @@ cdef class SegmentWriter:
                 or self.indexer.times.count >= self.max_time_entries - 1
             ):
                 return True
-        return (
-            header.base_offset + header.last_offset_delta - self.indexer.base_offset > INT32_MAX
-        )
+        return wrapping_sum(last_offset_of(header), -self.indexer.base_offset) > INT32_MAX
 
     def append(
         self, data, BatchHeader header not None, int64_t base_offset, int32_t leader_epoch,
@@ -195,7 +197,11 @@ cdef class SegmentWriter:
             return GROW
         PyObject_GetBuffer(data, &source, PyBUF_SIMPLE)
         try:
-            if header.position < 0 or header.size > source.len - header.position:
+            if (
+                header.size < HEADER_SIZE
+                or header.position < 0
+                or header.size > source.len - header.position
+            ):
                 raise ValueError("the batch is not in these bytes")
             copy.to = <unsigned char *> self.buffer.buf + self.size
             copy.data = <const unsigned char *> source.buf + header.position
@@ -247,14 +253,16 @@ cdef void search_batch(void *arguments) noexcept nogil:
     cdef Search *search = <Search *> arguments
     cdef const unsigned char *batch
     cdef int32_t length
-    while search.position + HEADER_SIZE <= search.end:
+    while search.end - search.position >= HEADER_SIZE:
         batch = search.data + search.position
         length = load32(batch + BATCH_LENGTH_AT)
         if length < HEADER_SIZE - LOG_OVERHEAD:
             search.corrupt = True
             return
         if (
-            load64(batch + BASE_OFFSET_AT) + load32(batch + LAST_OFFSET_DELTA_AT) >= search.offset
+            wrapping_sum(
+                load64(batch + BASE_OFFSET_AT), load32(batch + LAST_OFFSET_DELTA_AT)
+            ) >= search.offset
             and load64(batch + MAX_TIMESTAMP_AT) >= search.timestamp
         ):
             search.size = LOG_OVERHEAD + <Py_ssize_t> length
@@ -273,7 +281,7 @@ cdef tuple run_search(
     try:
         search.data = <const unsigned char *> buffer.buf
         search.position = position if position > 0 else 0
-        search.end = end if end < buffer.len else buffer.len
+        search.end = min(max(end, 0), buffer.len)
         search.offset = offset
         search.timestamp = timestamp
         search.size = 0
@@ -322,11 +330,12 @@ def check_run(data, int64_t base_offset, int64_t next_offset):
                 if (
                     header.base_offset < next_offset
                     or header.last_offset_delta < 0
-                    or header.base_offset > base_offset + INT32_MAX - header.last_offset_delta
+                    or header.base_offset > INT64_MAX - 1 - header.last_offset_delta
+                    or wrapping_sum(last_offset_of(&header), -base_offset) > INT32_MAX
                 ):
                     fault = BACKWARDS
                     break
-                next_offset = header.base_offset + header.last_offset_delta + 1
+                next_offset = last_offset_of(&header) + 1
                 position += LOG_OVERHEAD + <Py_ssize_t> header.batch_length
     finally:
         PyBuffer_Release(&buffer)

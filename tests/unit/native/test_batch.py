@@ -18,6 +18,7 @@ from kstore._native.batch import (
     parse_header,
     walk,
 )
+from kstore.log.records import iterate_records
 from tests.support.logs import altered, batch
 
 FIELDS = {
@@ -130,6 +131,16 @@ def test_a_walk() -> None:
         assert next(torn).position == header.position
     with pytest.raises(BatchError):
         next(torn)
+
+
+def test_offsets_beyond_all_bounds_wrap_as_in_java() -> None:
+    header = check_batch(altered(batch(), base_offset=2**63 - 1, last_offset_delta=5))
+    assert header.last_offset == -(2**63) + 4
+    data = altered(batch(b"a", b"b"), base_offset=2**63 - 1)
+    assert [record.offset for record in iterate_records(data, from_offset=-(2**63))] == [
+        2**63 - 1,
+        -(2**63),
+    ]
 
 
 def test_only_bytes_are_read() -> None:

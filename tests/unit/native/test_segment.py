@@ -6,7 +6,7 @@ import mmap
 
 import pytest
 
-from kstore._native.batch import BAD_CRC, TORN, check_batch
+from kstore._native.batch import BAD_CRC, TORN, BatchHeader, check_batch
 from kstore._native.index import (
     IndexTail,
     SegmentIndexer,
@@ -75,6 +75,14 @@ def test_finding_a_time() -> None:
     assert find_newer(data, 0, len(data), NOW_MS + 5) == (len(data), 0)
 
 
+def test_finding_between_positions_that_are_none() -> None:
+    data = b"".join(stored(2))
+    for position in (len(data), len(data) + 1, 2**63 - 1):
+        for end in (-1, len(data), 2**63 - 1):
+            assert find_batch(data, position, end, 12) == (position, 0)
+    assert find_batch(data, -(2**63), -(2**63), 12) == (0, 0)
+
+
 def test_finding_notices_what_is_no_batch() -> None:
     data = stored(1)[0] + bytes(100)
     assert find_batch(data, 0, len(data), 12) == (len(data) - 100, -1)
@@ -94,6 +102,9 @@ def test_checking_a_run() -> None:
     assert check_run(altered(batch(), base_offset=9 + 2**31), 10, 10)[2] == 0
     assert check_run(altered(batch(), last_offset_delta=-1), 0, 0)[2] == BACKWARDS
     assert check_run(altered(batch(), base_offset=2**63 - 1), 10, 10)[2] == BACKWARDS
+    last = 2**63 - 2
+    assert check_run(altered(batch(), base_offset=last), last, last)[1:] == (last + 1, 0)
+    assert check_run(altered(batch(), base_offset=last + 1), last, last)[2] == BACKWARDS
 
 
 def test_indexing_a_run() -> None:
@@ -168,6 +179,37 @@ def test_a_header_that_is_not_of_these_bytes(writer: SegmentWriter) -> None:
     with pytest.raises(ValueError, match="not in these bytes"):
         writer.append(batch()[:-1], header, 10, 0, NOW_MS)
     assert writer.size == 0
+
+
+def test_a_header_of_no_batch(writer: SegmentWriter) -> None:
+    room = bytearray(4096)
+    writer.attach(memoryview(room)[:0])
+    with pytest.raises(ValueError, match="not in these bytes"):
+        writer.append(batch(), BatchHeader(), 10, 0, NOW_MS)
+    with pytest.raises(ValueError, match="no -1 bytes"):
+        SegmentWriter(SegmentIndexer(10, 4096), -1)
+    writer.detach()
+    assert room == bytes(4096)
+
+
+def test_timestamps_beyond_all_bounds_roll(writer: SegmentWriter) -> None:
+    """Their difference wraps, as in Kafka."""
+    writer.attach(bytearray(4096))
+    early = altered(batch(), max_timestamp=-(2**63))
+    assert writer.append(batch(), check_batch(batch()), 10, 0, NOW_MS) == FITS
+    assert writer.append(early, check_batch(early), 11, 0, NOW_MS) == ROLL
+
+
+def test_entries_of_the_other_index_are_refused() -> None:
+    offsets, times = IndexTail(8), IndexTail(12)
+    for number in range(8):
+        offsets.add_offset(number, number)
+    with pytest.raises(TypeError):
+        find_time(offsets, 2**62)
+    with pytest.raises(TypeError):
+        find_time_offset(offsets, 5)
+    with pytest.raises(TypeError):
+        find_offset(times, 5)
 
 
 def test_when_a_segment_is_full(writer: SegmentWriter) -> None:
