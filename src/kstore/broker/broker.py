@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from kstore.broker.checkpoints import Checkpoints
 from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
 from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
@@ -50,6 +51,7 @@ class Broker:
         self.producer_ids = producer_ids
         self.node_id = store.node_id
         self.partitions = Partitions()
+        self.checkpoints = Checkpoints(runtime, store, self.partitions)
         self.fetch_sessions = FetchSessions(
             runtime, settings["max.incremental.fetch.session.cache.slots"]
         )
@@ -160,6 +162,28 @@ class Broker:
 
         self.topics.delete(keys).then(in_tree)
         return removed
+
+    def keep_starts(self, partitions: Sequence[Partition]) -> Later[bool]:
+        """Removes what lies below the starts of partitions, and writes the starts down.
+
+        Done when both are on disk, or could not be.
+        """
+        kept: Later[bool] = Later()
+
+        def written(done: Later[None]) -> None:
+            if done.error is not None:
+                log.error("log start offsets not written reason=%s", done.error)
+            kept.complete(done.error is None)
+
+        def removed(done: Later[None]) -> None:
+            if done.error is not None:
+                kept.complete(False)
+            else:
+                self.checkpoints.write().then(written)
+
+        below = [segment for one in partitions for segment in one.log.take_below_start()]
+        self._directories.remove_segments(below).then(removed)
+        return kept
 
     def ensure_internal_topic(self, name: str) -> Later[None]:
         """Makes an internal topic unless it is there; fails with its KafkaError.

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kstore.configs import LogConfig
+from kstore.log.retention import remove_files
+from kstore.log.segment import Segment
 from kstore.log.store import Store
 from kstore.metadata.image import TopicImage
 from kstore.runtime import Later, Runtime, Timer
@@ -65,6 +67,13 @@ class Directories:
         if self._purge is None:
             self._purge = self._runtime.call_later(self._delete_delay_ms, self._remove_files)
         return self._enqueue(work)
+
+    def remove_segments(self, segments: list[Segment]) -> Later[None]:
+        """Removes the files of segments that were taken out of logs of this store.
+
+        In turn with the other jobs: their directories are still the ones they were in.
+        """
+        return self._enqueue(lambda: remove_files(segments))
 
     def close(self) -> None:
         if self._purge is not None:

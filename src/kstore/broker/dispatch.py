@@ -26,6 +26,7 @@ API_MODULES = (
     "api_versions",
     "create_topics",
     "delete_groups",
+    "delete_records",
     "delete_topics",
     "describe_configs",
     "describe_groups",

@@ -16,6 +16,9 @@ from kstore.log.slices import Slice
 
 __all__ = ["Partition", "Watcher"]
 
+TO_HIGH_WATERMARK = -1
+"""In DeleteRecords, the offset that stands for the high watermark."""
+
 
 class Watcher(Protocol):
     """Waits for something to happen to a partition."""
@@ -72,6 +75,21 @@ class Partition:
         """The records from `offset` on, as far as a consumer may see them."""
         end = self.last_stable_offset if committed_only else self.high_watermark
         return self.log.read(offset, max_size, upto_offset=end, at_least_one=at_least_one)
+
+    def delete_records(self, offset: int) -> int:
+        """Moves the log's start up to `offset` (-1: the high watermark); where it is then.
+
+        Raises KafkaError OFFSET_OUT_OF_RANGE, POLICY_VIOLATION for a topic that is only compacted.
+        """
+        if self.log.config.cleanup_policy and "delete" not in self.log.config.cleanup_policy:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION)
+        if offset == TO_HIGH_WATERMARK:
+            offset = self.high_watermark
+        if not 0 <= offset <= self.high_watermark:
+            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
+        self.log.advance_log_start(offset)
+        self.disturb()
+        return self.log.log_start_offset
 
     def watch(self, watcher: Watcher) -> None:
         self._watchers.add(watcher)

@@ -53,22 +53,13 @@ class Upkeep:
         if self._checkpointing:
             return  # a slow disk: one at a time is enough
         self._checkpointing = True
-        high_watermarks = self.high_watermarks()
 
         def written(done: Later[None]) -> None:
             self._checkpointing = False
             if done.error is not None:
                 log.error("checkpoint failed reason=%s", done.error)
 
-        self._runtime.run_in_worker(lambda: self._broker.store.checkpoint(high_watermarks)).then(
-            written
-        )
-
-    def high_watermarks(self) -> dict[tuple[str, int], int]:
-        return {
-            (partition.topic, partition.index): partition.high_watermark
-            for partition in self._broker.partitions
-        }
+        self._broker.checkpoints.write().then(written)
 
     def expire_producers(self) -> None:
         """Forgets producers that were silent for producer.id.expiration.ms."""

@@ -19,7 +19,9 @@ from kstore.log.append import Appended, Origin, append_batch, append_batches_ver
 from kstore.log.flush import flush, flush_at_close
 from kstore.log.read import corrupt, read_slice
 from kstore.log.records import Record, RecordLike, batch_records, build_batch
+from kstore.log.retention import take_below_start
 from kstore.log.roll import roll
+from kstore.log.segment import Segment
 from kstore.log.slices import Slice
 from kstore.log.snapshots import write_snapshot
 from kstore.log.state import LogState
@@ -181,6 +183,10 @@ class Log(LogState):
     def advance_log_start(self, offset: int) -> None:
         """Readers find nothing below `offset` any more."""
         advance_log_start(self, offset)
+
+    def take_below_start(self) -> list[Segment]:
+        """Takes out the segments below the log's start; `retention.remove_files` is to follow."""
+        return take_below_start(self)
 
     def flush(self) -> None:
         """Returns when all that was appended is on the disk."""

@@ -20,7 +20,7 @@ from kstore.errors import CorruptLogError
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
 from kstore.log.index import OffsetIndex, TimeEntry, TimeIndex
-from kstore.log.names import INDEX, LOG, TIME_INDEX, TRANSACTION_INDEX, file_name
+from kstore.log.names import INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, file_name
 from kstore.log.slices import Slice
 
 __all__ = ["Segment"]
@@ -330,8 +330,11 @@ class Segment:
         return handles
 
     def delete(self) -> None:
-        """Removes the files; slices of them stay readable. Raises OSError."""
-        paths = self.paths()
+        """Removes the files, and the snapshot of the producers before them; slices stay readable.
+
+        Raises OSError.
+        """
+        paths = [*self.paths(), self.directory / file_name(self.base_offset, SNAPSHOT)]
         self._handles.forget(*paths)
         for path in paths:
             self._handles.files.delete(path, missing_ok=True)

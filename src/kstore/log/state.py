@@ -72,6 +72,13 @@ class Segments:
         self._bases.pop()
         return self._segments.pop()
 
+    def take_first(self, count: int) -> list[Segment]:
+        """Removes the first `count` segments, but never the active one."""
+        count = max(0, min(count, len(self._segments) - 1))
+        taken = self._segments[:count]
+        del self._segments[:count], self._bases[:count]
+        return taken
+
     def floor(self, offset: int) -> int:
         """The index of the segment that holds `offset`, or would; -1 if that is before all."""
         return bisect_right(self._bases, offset) - 1

@@ -11,6 +11,7 @@ Source: Kafka's LogManager.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,6 +85,9 @@ class Store:
         self._files = files
         self._handles = Handles(files)
         self._closed = False
+        # Checkpoints are written in workers, each file over a name of its own: one at a time.
+        self._checkpointing = threading.Lock()
+        self._in_checkpoints: set[_Partition] = set()
 
     @classmethod
     def open(
@@ -151,6 +155,7 @@ class Store:
         self.clean_start = take_mark(self._files, self.directory)
         recovery_points = read_offsets(self._files, self.directory / RECOVERY_POINTS)
         log_starts = read_offsets(self._files, self.directory / LOG_START_OFFSETS)
+        self._in_checkpoints = recovery_points.keys() | log_starts.keys()
 
         def load_one(found: tuple[str, PartitionName]) -> Log:
             name, (topic, partition, _) = found
@@ -241,6 +246,7 @@ class Store:
         it or nothing. Raises KafkaError.
         """
         check_partition(topic, partition)
+        self._forget_offsets_of(topic, partition)
         files = self._files
         directory = self.directory / partition_name(topic, partition)
         hidden = self.directory / deletion_name(topic, partition)
@@ -255,6 +261,14 @@ class Store:
                 ErrorCode.KAFKA_STORAGE_ERROR, f"making {directory} failed: {error}"
             ) from error
         return log
+
+    def _forget_offsets_of(self, topic: str, partition: int) -> None:
+        """The checkpointed offsets of a deleted partition must not become those of a new one."""
+        if (topic, partition) in self._in_checkpoints:
+            try:
+                self.checkpoint()
+            except StoreError as error:
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
 
     def adopt(self, log: Log) -> Log:
         """Takes a prepared log into `logs`."""
@@ -319,26 +333,24 @@ class Store:
     def checkpoint(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
         """Writes down up to where logs are synced, where they start, and, if given, up to where
         they are committed. Any thread. Raises StoreError."""
-        logs = [log for log in list(self.logs.values()) if log.failed is None]
-        try:
-            write_offsets(
-                self._files,
-                self.directory / RECOVERY_POINTS,
-                {(log.topic, log.partition): log.recovery_point for log in logs},
-            )
-            write_offsets(
-                self._files,
-                self.directory / LOG_START_OFFSETS,
-                {
-                    (log.topic, log.partition): log.log_start_offset
-                    for log in logs
-                    if log.log_start_offset > log.segments.first.base_offset
-                },
-            )
-            if high_watermarks is not None:
-                write_offsets(self._files, self.directory / HIGH_WATERMARKS, high_watermarks)
-        except OSError as error:
-            raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
+        with self._checkpointing:
+            logs = [log for log in list(self.logs.values()) if log.failed is None]
+            recovery_points = {(log.topic, log.partition): log.recovery_point for log in logs}
+            # Also where it is the first segment's: the files of those before it may still be here.
+            log_starts = {
+                (log.topic, log.partition): log.log_start_offset
+                for log in logs
+                if log.log_start_offset > 0
+            }
+            self._in_checkpoints |= recovery_points.keys()
+            try:
+                write_offsets(self._files, self.directory / RECOVERY_POINTS, recovery_points)
+                write_offsets(self._files, self.directory / LOG_START_OFFSETS, log_starts)
+                self._in_checkpoints = set(recovery_points)
+                if high_watermarks is not None:
+                    write_offsets(self._files, self.directory / HIGH_WATERMARKS, high_watermarks)
+            except OSError as error:
+                raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
 
     def close(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
         """Closes all logs, writes the checkpoints and marks the directory as cleanly closed.

@@ -72,7 +72,7 @@ def _keep_epoch(log: LogState) -> None:
 
 
 def advance_log_start(log: LogState, offset: int) -> None:
-    """Records below `offset` are gone for readers; files go by retention. Lower is no change.
+    """Records below `offset` are gone for readers; `retention` takes files. Lower is no change.
 
     Raises KafkaError OFFSET_OUT_OF_RANGE above the log's end.
     """

@@ -76,6 +76,7 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     # 6 is known to the schema but unstable in 4.3 (KIP-939).
     ApiKey.INIT_PRODUCER_ID: ApiRange(0, 5),
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
+    ApiKey.DELETE_RECORDS: ApiRange(0, 2),
     ApiKey.DESCRIBE_CONFIGS: ApiRange(1, 4),
     ApiKey.DELETE_GROUPS: ApiRange(0, 2),
     ApiKey.OFFSET_DELETE: ApiRange(0, 0),

@@ -8,6 +8,7 @@ from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.api_scenarios import (
+    TIMEOUT_MS,
     Question,
     World,
     commit_values,
@@ -39,12 +40,30 @@ def ask_offset_delete(question: Question, world: World) -> None:
     assert fetched.topics[0].partitions[0].committed_offset == -1
 
 
+def ask_delete_records(question: Question, world: World) -> None:
+    """Records of a topic of its own; `world.topic` keeps its records for the other scenarios."""
+    name = world.new_name("delete-records")
+    world.create_topic(name)
+    data = {"name": name, "partition_data": [world.batch_values()]}
+    produce = {"acks": -1, "timeout": TIMEOUT_MS, "topic_data": [data]}
+    until_ready(
+        lambda: world.client.ask(ApiKey.PRODUCE, 9, produce).responses[0].partition_responses[0]
+    )
+    partitions = [{"partition_index": 0, "offset": -1}, {"partition_index": 9, "offset": -1}]
+    wanted = {"topics": [{"name": name, "partitions": partitions}], "timeout": TIMEOUT_MS}
+    (topic,) = question.ask(wanted).topics
+    assert {
+        one.partition_index: (one.error_code, one.low_watermark) for one in topic.partitions
+    } == {0: (ErrorCode.none, 1), 9: (ErrorCode.unknown_topic_or_partition, -1)}
+
+
 def commit_offset(world: World, group_id: str) -> None:
     commit = commit_values(world, group_id, 7)
     until_ready(lambda: world.client.ask(ApiKey.OFFSET_COMMIT, 8, commit).topics[0].partitions[0])
 
 
 SCENARIOS: dict[ApiKey, Callable[[Question, World], None]] = {
+    ApiKey.DELETE_RECORDS: ask_delete_records,
     ApiKey.DELETE_GROUPS: ask_delete_groups,
     ApiKey.OFFSET_DELETE: ask_offset_delete,
 }
