@@ -58,6 +58,10 @@ class Listener:
         for server in self._servers:
             await server.wait_closed()
 
+    def reconfigure(self, config: NetworkConfig) -> None:
+        """Other limits, for connections from now on; those that are open stay."""
+        self.config = config
+
     def register(self, connection: ClientConnection) -> str | None:
         """Counts a connection in; a text says why it is refused."""
         host = connection.client.client_host

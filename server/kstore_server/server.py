@@ -22,6 +22,7 @@ from kstore.errors import StoreError
 from kstore.log.store import Store
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
+from kstore.metadata.configs import Configs
 from kstore.metadata.image import BrokerImage
 from kstore.metadata.producer_ids import ProducerIds
 from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
@@ -79,7 +80,10 @@ class Server:
         upkeep = Upkeep(broker)
         upkeep.start()
         self._opened.callback(upkeep.stop)
-        listener = Listener(runtime, Dispatcher(broker), configs.network_config(self._settings))
+        listener = Listener(runtime, Dispatcher(broker), configs.network_config(broker.settings))
+        broker.live.subscribe(
+            lambda settings: listener.reconfigure(configs.network_config(settings))
+        )
         self._opened.push_async_callback(listener.close)
         await listener.start(sockets)
 
@@ -114,6 +118,7 @@ class Server:
             runtime=runtime,
             store=store,
             topics=topics,
+            configs=Configs(cluster),
             producer_ids=ProducerIds(tree, self.node_id),
         )
         self._opened.callback(broker.stop)

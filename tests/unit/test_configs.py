@@ -234,7 +234,7 @@ class TestLogConfig:
             assert name in TOPIC_CONFIGS or name in BROKER_CONFIGS
 
     def test_a_description_says_where_each_value_comes_from(self):
-        settings = load({"log.roll.hours": "2"})
+        settings = load({"log.roll.ms": "7200000"})
         entries = {
             entry.name: (entry.value, entry.source)
             for entry in describe_topic_configs(settings, {"retention.ms": "5"})

@@ -16,12 +16,14 @@ from kstore.broker.checkpoints import Checkpoints
 from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
 from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
+from kstore.broker.live_settings import LiveSettings
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
-from kstore.configs import GroupConfig, Settings, group_config, log_config
+from kstore.configs import GroupConfig, Settings, group_config
 from kstore.errors import KafkaError
 from kstore.groups.coordinator import GroupCoordinator
 from kstore.log.store import Store
+from kstore.metadata.configs import Configs
 from kstore.metadata.image import MetadataImage, TopicImage
 from kstore.metadata.producer_ids import ProducerIds
 from kstore.metadata.topics import NewTopic, TopicResult, Topics
@@ -42,16 +44,18 @@ class Broker:
         runtime: Runtime,
         store: Store,
         topics: Topics,
+        configs: Configs,
         producer_ids: ProducerIds,
     ) -> None:
-        self.settings = settings
         self.runtime = runtime
         self.store = store
         self.topics = topics
+        self.configs = configs
         self.producer_ids = producer_ids
         self.node_id = store.node_id
         self.partitions = Partitions()
         self.checkpoints = Checkpoints(runtime, store, self.partitions)
+        self.live = LiveSettings(settings, topics, self.partitions, self.node_id)
         self.fetch_sessions = FetchSessions(
             runtime, settings["max.incremental.fetch.session.cache.slots"]
         )
@@ -67,6 +71,11 @@ class Broker:
     def image(self) -> MetadataImage:
         """The metadata as of now; a value that never changes."""
         return self.topics.image
+
+    @property
+    def settings(self) -> Settings:
+        """The broker's configs as of now; a value that never changes."""
+        return self.live.settings
 
     def _group_config(self) -> GroupConfig:
         """The coordinator's config. An offsets topic that is there keeps its partitions."""
@@ -225,7 +234,7 @@ class Broker:
             ]
             Later.all(loads).then(lambda _: done.complete(None))
 
-        configs = {topic.name: log_config(self.settings, topic.configs) for topic in topics}
+        configs = {topic.name: self.live.log_config(topic) for topic in topics}
         self._directories.make(topics, configs).then(lead)
         return done
 
@@ -236,9 +245,9 @@ class Broker:
             opened = self.store.logs.get((topic.name, image.index))
             if opened is None or self.partitions.get(topic.name, image.index) is not None:
                 continue
-            opened.reconfigure(log_config(self.settings, topic.configs))
+            opened.reconfigure(self.live.log_config(topic))
             opened.assign_leader_epoch(image.leader_epoch)
-            partition = Partition(opened, image.leader_epoch)
+            partition = Partition(opened, image)
             self.partitions.add(partition)
             if topic.name == OFFSETS_TOPIC:
                 loads.append(self._load_groups(partition))

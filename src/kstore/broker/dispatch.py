@@ -23,6 +23,7 @@ from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
 __all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
 
 API_MODULES = (
+    "alter_configs",
     "api_versions",
     "create_topics",
     "delete_groups",
@@ -33,9 +34,11 @@ API_MODULES = (
     "fetch",
     "find_coordinator",
     "heartbeat",
+    "incremental_alter_configs",
     "init_producer_id",
     "join_group",
     "leave_group",
+    "list_config_resources",
     "list_groups",
     "list_offsets",
     "metadata",

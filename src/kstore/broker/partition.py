@@ -13,6 +13,7 @@ from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, Origin
 from kstore.log.log import Log
 from kstore.log.slices import Slice
+from kstore.metadata.image import PartitionImage
 
 __all__ = ["Partition", "Watcher"]
 
@@ -33,14 +34,26 @@ class Watcher(Protocol):
 class Partition:
     """The leader's side of one partition."""
 
-    __slots__ = ("_watchers", "high_watermark", "index", "leader_epoch", "log", "topic", "topic_id")
+    __slots__ = (
+        "_watchers",
+        "high_watermark",
+        "index",
+        "isr",
+        "leader_epoch",
+        "log",
+        "replicas",
+        "topic",
+        "topic_id",
+    )
 
-    def __init__(self, log: Log, leader_epoch: int) -> None:
+    def __init__(self, log: Log, image: PartitionImage) -> None:
         self.log = log
         self.topic = log.topic
         self.index = log.partition
         self.topic_id = log.topic_id
-        self.leader_epoch = leader_epoch
+        self.leader_epoch = image.leader_epoch
+        self.replicas = image.replicas
+        self.isr = image.isr
         self.high_watermark = log.log_end_offset
         self._watchers: set[Watcher] = set()
 
@@ -57,6 +70,16 @@ class Partition:
         if epoch < self.leader_epoch:
             raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH)
         raise KafkaError(ErrorCode.UNKNOWN_LEADER_EPOCH)
+
+    def check_in_sync_replicas(self) -> None:
+        """Raises NOT_ENOUGH_REPLICAS if too few are in sync for acks=all.
+
+        No more than there are replicas are needed, whatever min.insync.replicas says (Kafka's
+        `Partition.effectiveMinIsr`); so a partition with one replica always has enough.
+        """
+        needed = min(self.log.config.min_insync_replicas, len(self.replicas))
+        if len(self.isr) < needed:
+            raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS)
 
     def append(
         self, data: memoryview | bytes, now_ms: int, origin: Origin = Origin.CLIENT

@@ -14,12 +14,21 @@ Everything here is immutable and may be used from any thread.
 from __future__ import annotations
 
 from kstore.configs.broker import BROKER_CONFIGS
+from kstore.configs.changes import (
+    ConfigOperation,
+    ConfigOperationType,
+    change_broker_configs,
+    change_topic_configs,
+    replace_broker_configs,
+    replace_topic_configs,
+)
 from kstore.configs.definitions import Config, ConfigError, ConfigType, ConfigValue, Synonym
 from kstore.configs.describe import (
     ConfigEntry,
     ConfigSource,
     ConfigSynonym,
     describe_broker_configs,
+    describe_cluster_defaults,
     describe_topic_configs,
 )
 from kstore.configs.listeners import Listener, advertised_listeners, listeners
@@ -42,6 +51,8 @@ __all__ = [
     "Config",
     "ConfigEntry",
     "ConfigError",
+    "ConfigOperation",
+    "ConfigOperationType",
     "ConfigSource",
     "ConfigSynonym",
     "ConfigType",
@@ -54,9 +65,12 @@ __all__ = [
     "Synonym",
     "TopicDefaults",
     "advertised_listeners",
+    "change_broker_configs",
+    "change_topic_configs",
     "check_topic_configs",
     "data_directory",
     "describe_broker_configs",
+    "describe_cluster_defaults",
     "describe_topic_configs",
     "group_config",
     "listeners",
@@ -64,5 +78,7 @@ __all__ = [
     "log_config",
     "network_config",
     "parse_properties",
+    "replace_broker_configs",
+    "replace_topic_configs",
     "topic_defaults",
 ]

@@ -13,7 +13,14 @@ from types import MappingProxyType
 
 from kstore.configs.definitions import Config, ConfigType, ListOf, at_least, one_of
 
-__all__ = ["BROKER_CONFIGS", "COMPRESSION_TYPES", "INT_MAX", "LONG_MAX", "TIMESTAMP_TYPES"]
+__all__ = [
+    "BROKER_CONFIGS",
+    "COMPRESSION_TYPES",
+    "DYNAMIC_BROKER_CONFIGS",
+    "INT_MAX",
+    "LONG_MAX",
+    "TIMESTAMP_TYPES",
+]
 
 INT_MAX = (1 << 31) - 1
 LONG_MAX = (1 << 63) - 1
@@ -323,7 +330,6 @@ def _log_care() -> Iterable[Config]:
         2,
         "How many workers recover logs at start.",
         at_least(1),
-        dynamic=True,
     )
     yield Config(
         "producer.id.expiration.ms",
@@ -395,3 +401,8 @@ def _table() -> Mapping[str, Config]:
 
 
 BROKER_CONFIGS: Mapping[str, Config] = _table()
+
+DYNAMIC_BROKER_CONFIGS: Mapping[str, Config] = MappingProxyType(
+    {name: config for name, config in BROKER_CONFIGS.items() if config.dynamic}
+)
+"""Those that may change while the broker runs."""

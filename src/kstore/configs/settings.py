@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from kstore.configs.broker import BROKER_CONFIGS
+from kstore.configs.broker import BROKER_CONFIGS, DYNAMIC_BROKER_CONFIGS
 from kstore.configs.definitions import Config, ConfigError, ConfigValue, invalid
 from kstore.configs.listeners import advertised_listeners, listeners
 from kstore.configs.topic import TOPIC_CONFIGS
@@ -20,6 +21,7 @@ __all__ = [
     "log_config",
     "network_config",
     "topic_defaults",
+    "topic_value",
 ]
 
 
@@ -27,10 +29,11 @@ class Settings(Mapping[str, Any]):
     """The broker's configs, checked and typed: `settings["num.partitions"]` is an int.
 
     `given` is the text of those configs that were set, `unknown` the names that no config bears:
-    to be warned about.
+    to be warned about. `cluster_defaults` and `own` are the text of those that clients set while
+    the broker runs, for all brokers and for this one; they go before `given`.
     """
 
-    __slots__ = ("_values", "given", "unknown")
+    __slots__ = ("_values", "cluster_defaults", "given", "own", "unknown")
 
     def __init__(
         self, values: Mapping[str, ConfigValue], given: Mapping[str, str], unknown: tuple[str, ...]
@@ -38,6 +41,24 @@ class Settings(Mapping[str, Any]):
         self._values = dict(values)
         self.given = dict(given)
         self.unknown = unknown
+        self.cluster_defaults: Mapping[str, str] = {}
+        self.own: Mapping[str, str] = {}
+
+    def with_dynamic(self, cluster_defaults: Mapping[str, str], own: Mapping[str, str]) -> Settings:
+        """These settings with others set by clients: for all brokers, and for this one alone.
+
+        What can't be taken, having been stored by another version, is left out, as in Kafka.
+        """
+        static = {
+            name: config.parse(self.given[name]) if name in self.given else config.default
+            for name, config in DYNAMIC_BROKER_CONFIGS.items()
+        }
+        settings = Settings({**self._values, **static}, self.given, self.unknown)
+        settings.cluster_defaults = _usable(cluster_defaults)
+        settings.own = _usable(own)
+        for name, text in (*settings.cluster_defaults.items(), *settings.own.items()):
+            settings._values[name] = BROKER_CONFIGS[name].parse(text)
+        return settings
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -47,6 +68,15 @@ class Settings(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def _usable(texts: Mapping[str, str]) -> dict[str, str]:
+    usable = {}
+    for name, text in texts.items():
+        with suppress(ConfigError, KeyError):
+            DYNAMIC_BROKER_CONFIGS[name].parse(text)
+            usable[name] = text
+    return usable
 
 
 def load(properties: Mapping[str, str]) -> Settings:
@@ -117,15 +147,13 @@ def _named(settings: Settings, cls: type[Any]) -> dict[str, Any]:
 
 def _log_value(settings: Settings, name: str, overrides: Mapping[str, str]) -> Any:
     config = TOPIC_CONFIGS.get(name)
-    if config is None:
-        return settings[name]
-    if name in overrides:
-        return config.parse(overrides[name])
-    return _topic_default(settings, config)
+    return settings[name] if config is None else topic_value(settings, config, overrides)
 
 
-def _topic_default(settings: Settings, config: Config) -> ConfigValue:
-    """The value of a topic config without an override: the first synonym that is set gives it."""
+def topic_value(settings: Settings, config: Config, overrides: Mapping[str, str]) -> ConfigValue:
+    """The value of a topic config: the override's, or else that of the first synonym set."""
+    if config.name in overrides:
+        return config.parse(overrides[config.name])
     for synonym in config.synonyms:
         value = settings.get(synonym.name)
         if value is not None:

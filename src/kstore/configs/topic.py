@@ -27,7 +27,7 @@ from kstore.configs.definitions import (
 )
 from kstore.errors import ErrorCode, KafkaError
 
-__all__ = ["TOPIC_CONFIGS", "check_topic_configs"]
+__all__ = ["TOPIC_CONFIGS", "check_sizes", "check_topic_configs"]
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
@@ -60,16 +60,21 @@ def _check(overrides: Mapping[str, str | None]) -> None:
     values: dict[str, ConfigValue] = {}
     for name, text in overrides.items():
         assert text is not None
-        if len(text) > _MAX_VALUE_SIZE:
-            raise ConfigError(
-                name,
-                "The configuration value cannot be added because it exceeds the maximum value "
-                f"size of {_MAX_VALUE_SIZE} bytes.",
-            )
+        check_sizes({name: text})
         if name not in TOPIC_CONFIGS:
             raise ConfigError(name, f"Unknown topic config name: {name}")
         values[name] = TOPIC_CONFIGS[name].parse(text)
     _check_together(values)
+
+
+def check_sizes(texts: Mapping[str, str]) -> None:
+    """Raises KafkaError(INVALID_CONFIG) for a value longer than Kafka keeps."""
+    if any(len(text) > _MAX_VALUE_SIZE for text in texts.values()):
+        raise KafkaError(
+            ErrorCode.INVALID_CONFIG,
+            "The configuration value cannot be added because it exceeds the maximum value "
+            f"size of {_MAX_VALUE_SIZE} bytes.",
+        )
 
 
 def _check_together(values: Mapping[str, ConfigValue]) -> None:

@@ -240,6 +240,7 @@ def _reread(nodes: list[StoredNode], before: MetadataImage) -> MetadataChange:
             image.topic_ids[key] for key in common if image.topic_ids[key] != before.topic_ids[key]
         ),
         brokers_changed=image.brokers != before.brokers,
+        broker_configs_changed=image.broker_configs != before.broker_configs,
     )
 
 

@@ -25,6 +25,7 @@ class Draft:
         self._before = image
         self._controller_epoch = controller_epoch
         self._brokers = dict(image.brokers)
+        self._broker_configs = dict(image.broker_configs)
         self._topics = dict(image.topics)
         self._topic_ids = dict(image.topic_ids)
         self._unified_names = dict(image.unified_names)
@@ -46,6 +47,10 @@ class Draft:
     @property
     def topic_ids(self) -> Mapping[UUID, TopicImage]:
         return self._topic_ids
+
+    @property
+    def broker_configs(self) -> Mapping[str, Mapping[str, str]]:
+        return self._broker_configs
 
     def colliding(self, name: str) -> str | None:
         """A topic whose name collides with this one, or is the same."""
@@ -79,12 +84,20 @@ class Draft:
             for partition, old in zip(topic.partitions, before.partitions, strict=True)
             if partition != old
         ]
-        self._put(topic)
-        if topic.topic_id in self._added:
-            self._added[topic.topic_id] = topic
-        else:
-            self._changed[topic.topic_id] = topic
+        self._change(topic)
         self.operations += layout.update_partitions(topic.name, different, self._controller_epoch)
+
+    def change_topic_configs(self, topic: TopicImage, configs: Mapping[str, str]) -> None:
+        """New configs of a topic that is there."""
+        self._change(replace(topic, configs=configs))
+        self.operations.append(layout.update_topic_configs(topic.name, configs))
+
+    def change_broker_configs(self, name: str, configs: Mapping[str, str]) -> None:
+        """New dynamic configs of a broker, or of all (""); none are as good as no node."""
+        before = self._broker_configs.pop(name, {})
+        if configs:
+            self._broker_configs[name] = configs
+        self.operations += layout.update_broker_configs(name, before, configs)
 
     def add_broker(self, broker: BrokerImage, now_ms: int) -> None:
         """A broker that is not there yet; it goes when the tree of its process ends."""
@@ -101,6 +114,13 @@ class Draft:
         self._topics[topic.name] = topic
         self._topic_ids[topic.topic_id] = topic
 
+    def _change(self, topic: TopicImage) -> None:
+        self._put(topic)
+        if topic.topic_id in self._added:
+            self._added[topic.topic_id] = topic
+        else:
+            self._changed[topic.topic_id] = topic
+
     def finish(self) -> MetadataChange:
         """The new image and what is different in it. The draft is not to be used any more."""
         image = replace(
@@ -108,6 +128,7 @@ class Draft:
             topics=self._topics,
             topic_ids=self._topic_ids,
             brokers=self._brokers,
+            broker_configs=self._broker_configs,
             unified_names=self._unified_names,
         )
         return MetadataChange(
@@ -116,4 +137,5 @@ class Draft:
             tuple(self._removed.values()),
             tuple(self._changed.values()),
             brokers_changed=self._brokers != self._before.brokers,
+            broker_configs_changed=self._broker_configs != self._before.broker_configs,
         )

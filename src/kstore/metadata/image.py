@@ -60,6 +60,8 @@ class MetadataImage:
     topics: Mapping[str, TopicImage] = field(default_factory=dict)
     topic_ids: Mapping[UUID, TopicImage] = field(default_factory=dict)
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
+    broker_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What clients have set, by broker: its id as text, "" for all brokers. None is empty."""
     unified_names: Mapping[str, str] = field(default_factory=dict)
     """Of each topic with `.` or `_` in its name: `names.unified_name` to the name itself."""
 
@@ -73,3 +75,4 @@ class MetadataChange:
     removed: tuple[TopicImage, ...] = ()
     changed: tuple[TopicImage, ...] = ()
     brokers_changed: bool = False
+    broker_configs_changed: bool = False

@@ -7,6 +7,7 @@
     /brokers/topics/T                         {"version":3,"topic_id":"...","partitions":{"0":[1]}}
     /brokers/topics/T/partitions/0/state      {"version":1,"leader":1,"leader_epoch":0,"isr":[1]}
     /config/topics/T                          {"version":1,"config":{"retention.ms":"1"}}
+    /config/brokers/1, /config/brokers/<default>    the same, of one broker and of all
     /latest_producer_id_block                 {"version":1,"broker":1,"block_start":"0",...}
 
 Pure functions: values to nodes and back. What can't be read raises StoreError with the node's path.
@@ -45,7 +46,9 @@ __all__ = [
     "encode_controller",
     "encode_producer_id_block",
     "new_topic_id",
+    "update_broker_configs",
     "update_partitions",
+    "update_topic_configs",
 ]
 
 T = TypeVar("T")
@@ -57,6 +60,8 @@ BROKER_IDS = "/brokers/ids"
 PRODUCER_ID_BLOCK = "/latest_producer_id_block"
 _TOPICS = "/brokers/topics"
 _TOPIC_CONFIGS = "/config/topics"
+_BROKER_CONFIGS = "/config/brokers"
+_ALL_BROKERS = "<default>"
 
 ROOTS = (
     "/cluster",
@@ -65,7 +70,7 @@ ROOTS = (
     _TOPICS,
     "/config",
     _TOPIC_CONFIGS,
-    "/config/brokers",
+    _BROKER_CONFIGS,
 )
 """The nodes that hold others, parents first; they exist from the start."""
 
@@ -161,7 +166,7 @@ def create_topic(topic: TopicImage, controller_epoch: int) -> list[Operation]:
         "removing_replicas": {},
     }
     operations: list[Operation] = [
-        Create(f"{_TOPIC_CONFIGS}/{topic.name}", _encode({"version": 1, "config": topic.configs})),
+        Create(f"{_TOPIC_CONFIGS}/{topic.name}", _encode_configs(topic.configs)),
         Create(base, _encode(body)),
         Create(f"{base}/partitions"),
     ]
@@ -170,6 +175,26 @@ def create_topic(topic: TopicImage, controller_epoch: int) -> list[Operation]:
         operations.append(Create(path))
         operations.append(Create(f"{path}/state", _encode_state(partition, controller_epoch)))
     return operations
+
+
+def update_topic_configs(name: str, configs: Mapping[str, str]) -> Operation:
+    """The topic's own configs are these from now on."""
+    return Set(f"{_TOPIC_CONFIGS}/{name}", _encode_configs(configs))
+
+
+def update_broker_configs(
+    name: str, before: Mapping[str, str], configs: Mapping[str, str]
+) -> list[Operation]:
+    """The dynamic configs of a broker ("" for all); there is a node only where there are any."""
+    path = f"{_BROKER_CONFIGS}/{name or _ALL_BROKERS}"
+    if not configs:
+        return [Delete(path)] if before else []
+    data = _encode_configs(configs)
+    return [Set(path, data) if before else Create(path, data)]
+
+
+def _encode_configs(configs: Mapping[str, str]) -> bytes:
+    return _encode({"version": 1, "config": configs})
 
 
 def delete_topic(topic: TopicImage) -> list[Operation]:
@@ -235,6 +260,7 @@ def decode_image(
     """The image of a whole tree, as `Tree.walk` gave it."""
     topics: dict[str, TopicImage] = {}
     brokers: dict[int, BrokerImage] = {}
+    broker_configs: dict[str, Mapping[str, str]] = {}
     for node in by_path.values():
         parent, _, name = node.path.rpartition("/")
         if parent == _TOPICS:
@@ -242,12 +268,15 @@ def decode_image(
         elif parent == BROKER_IDS:
             broker = _decode_broker(node)
             brokers[broker.node_id] = broker
+        elif parent == _BROKER_CONFIGS:
+            broker_configs["" if name == _ALL_BROKERS else name] = _field(node, "config", _texts)
     return MetadataImage(
         cluster_id=cluster_id,
         controller_id=controller_id,
         topics=topics,
         topic_ids={topic.topic_id: topic for topic in topics.values()},
         brokers=brokers,
+        broker_configs=broker_configs,
         unified_names={unified_name(name): name for name in topics if may_collide(name)},
     )
 
@@ -300,8 +329,12 @@ def _field(node: StoredNode, key: str, convert: Callable[[Any], T]) -> T:
     body = _load(node)
     try:
         return convert(body[key])
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(node, error) from error
+
+
+def _texts(configs: dict[Any, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in configs.items()}
 
 
 def _unreadable(node: StoredNode, error: Exception) -> StoreError:

@@ -78,6 +78,9 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
     ApiKey.DELETE_RECORDS: ApiRange(0, 2),
     ApiKey.DESCRIBE_CONFIGS: ApiRange(1, 4),
+    ApiKey.ALTER_CONFIGS: ApiRange(0, 2),
+    ApiKey.INCREMENTAL_ALTER_CONFIGS: ApiRange(0, 1),
+    ApiKey.LIST_CONFIG_RESOURCES: ApiRange(0, 1),
     ApiKey.DELETE_GROUPS: ApiRange(0, 2),
     ApiKey.OFFSET_DELETE: ApiRange(0, 0),
 }

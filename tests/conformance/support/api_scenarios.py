@@ -17,6 +17,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
+from tests.conformance.support import admin_scenarios
 from tests.conformance.support.raw_client import RawClient
 
 LATEST = -1
@@ -378,4 +379,5 @@ SCENARIOS: dict[ApiKey, Callable[[Question, World], None]] = {
     ApiKey.INIT_PRODUCER_ID: ask_init_producer_id,
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ask_offset_for_leader_epoch,
     ApiKey.DESCRIBE_CONFIGS: ask_describe_configs,
+    **admin_scenarios.SCENARIOS,
 }

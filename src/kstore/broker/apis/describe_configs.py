@@ -1,4 +1,4 @@
-"""DescribeConfigs (key 32): the configs of topics and of this broker.
+"""DescribeConfigs (key 32): the configs of topics, of this broker, and the defaults of all brokers.
 
 - v1: the oldest that is served, with sources and synonyms. v3: types and documentation.
   v4: flexible.
@@ -10,11 +10,13 @@ about it. Left out: loggers, client metrics and groups as resources, which have 
 from __future__ import annotations
 
 from kstore.broker.api import Api
+from kstore.broker.config_changes import ResourceType
 from kstore.broker.context import RequestContext
 from kstore.configs import (
     ConfigEntry,
     ConfigType,
     describe_broker_configs,
+    describe_cluster_defaults,
     describe_topic_configs,
 )
 from kstore.errors import ErrorCode, KafkaError
@@ -30,10 +32,6 @@ from kstore.wire.messages.describe_configs import (
 from kstore.wire.versions import ApiKey
 
 __all__ = ["API"]
-
-TOPIC = 2
-BROKER = 4
-"""Kafka's ConfigResource.Type."""
 
 TYPES = {
     ConfigType.BOOLEAN: 1,
@@ -73,17 +71,17 @@ def _describe(
 def _entries(resource: DescribeConfigsResource, context: RequestContext) -> list[ConfigEntry]:
     settings = context.broker.settings
     name = resource.resource_name
-    if resource.resource_type == TOPIC:
+    if resource.resource_type == ResourceType.TOPIC:
         check_topic_name(name)
         topic = context.broker.image.topics.get(name)
         if topic is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         return describe_topic_configs(settings, topic.configs)
-    if resource.resource_type == BROKER:
+    if resource.resource_type == ResourceType.BROKER:
         if not name:
-            return []  # the dynamic defaults of all brokers; there are none
+            return describe_cluster_defaults(settings)
         node_id = context.broker.node_id
-        if name != str(node_id):
+        if _broker_id(name) != node_id:
             raise KafkaError(
                 ErrorCode.INVALID_REQUEST,
                 f"Unexpected broker id, expected {node_id} or empty string, but received {name}",
@@ -92,6 +90,15 @@ def _entries(resource: DescribeConfigsResource, context: RequestContext) -> list
     raise KafkaError(
         ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}"
     )
+
+
+def _broker_id(name: str) -> int:
+    try:
+        return int(name)
+    except ValueError:
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}"
+        ) from None
 
 
 def _told(entry: ConfigEntry, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:

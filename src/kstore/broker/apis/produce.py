@@ -92,12 +92,8 @@ def _append(
                 f"Cannot append to internal topic {partition.topic}",
             )
         _check_attributes(records, request, context.api_version)
-        if request.acks == -1 and partition.log.config.min_insync_replicas > 1:
-            raise KafkaError(
-                ErrorCode.NOT_ENOUGH_REPLICAS,
-                f"min.insync.replicas is {partition.log.config.min_insync_replicas}, "
-                "one replica is in sync",
-            )
+        if request.acks == -1:
+            partition.check_in_sync_replicas()
         appended = partition.append(records, now_ms)
     except KafkaError as error:
         return _failed(topic, index, error)
