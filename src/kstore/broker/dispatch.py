@@ -24,6 +24,7 @@ __all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
 
 API_MODULES = (
     "alter_configs",
+    "alter_replica_log_dirs",
     "api_versions",
     "create_topics",
     "delete_groups",
@@ -31,6 +32,8 @@ API_MODULES = (
     "delete_topics",
     "describe_configs",
     "describe_groups",
+    "describe_log_dirs",
+    "describe_producers",
     "fetch",
     "find_coordinator",
     "heartbeat",

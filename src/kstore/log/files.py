@@ -189,6 +189,11 @@ class Files:
         if durable:
             self.sync_directory(path.parent)
 
+    def volume(self, directory: Path) -> tuple[int, int]:
+        """Bytes of the file system that holds `directory`: all, and those that may be written."""
+        found = os.statvfs(directory)
+        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
     def lock(self, path: Path) -> int | None:
         """Locks `path` for this process, None if another holds it; closing unlocks."""
         descriptor = self.open(path, create=True)

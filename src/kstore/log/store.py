@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 from uuid import UUID
 
 from kstore.configs import LogConfig
@@ -49,12 +50,19 @@ from kstore.log.properties import (
 from kstore.log.segment import Segment
 from kstore.runtime import Runtime, SynchronousRuntime
 
-__all__ = ["Store"]
+__all__ = ["Store", "Volume"]
 
 logger = logging.getLogger("kstore.log")
 
 _NO_TOPIC_ID = UUID(int=0)
 _Partition = tuple[str, int]
+
+
+class Volume(NamedTuple):
+    """Bytes of the file system under a data directory: all, and those that may be written."""
+
+    total: int
+    usable: int
 
 
 class Store:
@@ -324,6 +332,10 @@ class Store:
         return removed
 
     # Keeping
+
+    def volume(self) -> Volume:
+        """The file system that holds the directory. Any thread. Raises OSError."""
+        return Volume(*self._files.volume(self.directory))
 
     def flush(self) -> None:
         """Returns when all logs are on the disk. Raises KafkaError of the first that fails."""

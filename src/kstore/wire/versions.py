@@ -81,8 +81,11 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     ApiKey.ALTER_CONFIGS: ApiRange(0, 2),
     ApiKey.INCREMENTAL_ALTER_CONFIGS: ApiRange(0, 1),
     ApiKey.LIST_CONFIG_RESOURCES: ApiRange(0, 1),
+    ApiKey.ALTER_REPLICA_LOG_DIRS: ApiRange(1, 2),
+    ApiKey.DESCRIBE_LOG_DIRS: ApiRange(1, 5),
     ApiKey.DELETE_GROUPS: ApiRange(0, 2),
     ApiKey.OFFSET_DELETE: ApiRange(0, 0),
+    ApiKey.DESCRIBE_PRODUCERS: ApiRange(0, 0),
 }
 
 FLEXIBLE_FROM: dict[int, int] = {key: module.flexible_from for key, module in MODULES.items()}
