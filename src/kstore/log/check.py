@@ -78,8 +78,8 @@ def _partitions(files: Files, directory: Path) -> list[tuple[str, names.Partitio
 def _refuse_locked(files: Files, directory: Path) -> None:
     """Raises StoreError if a broker runs on the directory.
 
-    kstore holds `.lock` by flock, Kafka by a POSIX lock. Both are let go at once: a broker that
-    starts meanwhile is not hindered.
+    kstore holds `.lock` by flock and by a record lock, Kafka by a record lock. Both are let go at
+    once: a broker that starts meanwhile is not hindered.
     """
     path = directory / LOCK
     if not files.exists(path):

@@ -15,6 +15,7 @@ import errno
 import fcntl
 import mmap
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ TEMPORARY_ERRNOS = frozenset(
 
 # Only Linux can say whether bytes are in memory; elsewhere the probe is a plain read.
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
+# C's struct flock: type, whence, start, length (0: to the end), process.
+_FLOCK = struct.Struct("hhqqi4x")
 
 # Some file systems give blocks only to who writes to them.
 _NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
@@ -195,14 +199,32 @@ class Files:
         return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
 
     def lock(self, path: Path) -> int | None:
-        """Locks `path` for this process, None if another holds it; closing unlocks."""
+        """Locks `path`, None if another process or descriptor holds it; closing unlocks.
+
+        Takes both kinds of locks that there are, as they don't see each other: `flock`, and the
+        record lock, which is what Kafka takes.
+        """
         descriptor = self.open(path, create=True)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _lock_record(descriptor)
+        except (BlockingIOError, PermissionError):
             self.close(descriptor)
             return None
         except OSError:
             self.close(descriptor)
             raise
         return descriptor
+
+
+def _lock_record(descriptor: int) -> None:
+    """Takes the record lock of a whole file, or raises BlockingIOError or PermissionError.
+
+    Where there is one, it is Linux's that belongs to the descriptor: a plain one is lost as soon as
+    the process closes any other descriptor of that file.
+    """
+    command = getattr(fcntl, "F_OFD_SETLK", None)
+    if command is None:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        fcntl.fcntl(descriptor, command, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))

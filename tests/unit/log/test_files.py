@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,35 @@ def test_one_lock_at_a_time(tmp_path: Path) -> None:
     again = files.lock(tmp_path / "lock")
     assert again is not None
     files.close(again)
+
+
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "r+") as lock:
+    fcntl.{kind}(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["flock", "lockf"])
+def test_a_lock_of_either_kind_excludes_us_and_is_excluded(tmp_path: Path, kind: str) -> None:
+    """Kafka takes a record lock (`lockf`), older kstores took the other one only."""
+    path = tmp_path / "lock"
+    path.touch()
+    command = [sys.executable, "-c", HOLD.format(kind=kind), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert files.lock(path) is None
+        other.communicate()
+    descriptor = files.lock(path)
+    assert descriptor is not None
+    # What a second store in this process does must not cost the first one its lock.
+    assert files.lock(path) is None
+    refused = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+    assert b"BlockingIOError" in refused.stderr
+    files.close(descriptor)
 
 
 def is_open(handle: Handle) -> bool:
