@@ -13,6 +13,7 @@ Thread: the loop.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import TypeAlias
 
 from kstore.broker.api import Reply
 from kstore.log.slices import Slice
-from kstore.runtime import Runtime
+from kstore.runtime import Later, Runtime
 
 __all__ = ["Output"]
 
@@ -90,9 +91,6 @@ class Output:
                 sent = self._send_file(first) if isinstance(first, Slice) else self._send_bytes()
                 if sent < 0:
                     return
-                if sent == 0:
-                    self._watch()
-                    return
                 self._forget(sent)
         except BlockingIOError:
             self._watch()
@@ -117,16 +115,23 @@ class Output:
         if not part.is_resident(size):
             self._read_ahead(part, size)
             return -1
-        return os.sendfile(self._descriptor, part.fileno(), part.position, size)
+        sent = os.sendfile(self._descriptor, part.fileno(), part.position, size)
+        if not sent:
+            raise OSError(errno.EIO, f"{part} is cut")
+        return sent
 
     def _read_ahead(self, part: Slice, size: int) -> None:
         self._unwatch()
         self._reading_ahead = True
 
-        def resume(_: object) -> None:
+        def resume(done: Later[None]) -> None:
             self._reading_ahead = False
-            if not self._closed:
-                self._send()
+            if self._closed:
+                return
+            if isinstance(done.error, OSError):
+                self._broken(done.error)
+            else:
+                self._go_on()
 
         self._runtime.run_in_worker(lambda: part.read_ahead(size)).then(resume)
 
@@ -148,8 +153,12 @@ class Output:
 
     def _watch(self) -> None:
         if self._watched < 0:
-            self._watched = os.dup(self._descriptor)
-            self._loop.add_writer(self._watched, self._writable)
+            try:
+                self._watched = os.dup(self._descriptor)
+            except OSError as error:
+                self._broken(error)
+                return
+            self._loop.add_writer(self._watched, self._go_on)
 
     def _unwatch(self) -> None:
         if self._watched >= 0:
@@ -157,7 +166,8 @@ class Output:
             os.close(self._watched)
             self._watched = -1
 
-    def _writable(self) -> None:
+    def _go_on(self) -> None:
+        """After a wait: for the socket, or for a file."""
         self._send()
         if not self._pending and not self._closed:
             self._drained()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from pathlib import Path
@@ -25,10 +26,15 @@ class Pair:
         self.runtime = AsyncioRuntime()
         self.loop = asyncio.get_running_loop()
         self.drained = asyncio.Event()
+        self.broken = asyncio.Event()
         self.errors: list[OSError] = []
         self.output = Output(
-            self.loop, self.runtime, self.ours.fileno(), self.drained.set, self.errors.append
+            self.loop, self.runtime, self.ours.fileno(), self.drained.set, self.broke
         )
+
+    def broke(self, error: OSError) -> None:
+        self.errors.append(error)
+        self.broken.set()
 
     async def read(self, size: int) -> bytes:
         parts = []
@@ -91,21 +97,22 @@ def test_a_peer_that_is_gone_is_told() -> None:
     asyncio.run(run())
 
 
+class ColdFiles(Files):
+    """Says that nothing is in memory until it was read."""
+
+    resident = False
+
+    def is_resident(self, descriptor: int, size: int, position: int) -> bool:
+        return self.resident
+
+    def read(self, descriptor: int, size: int, position: int) -> bytes:
+        self.resident = True
+        return super().read(descriptor, size, position)
+
+
 def test_what_is_not_in_memory_is_read_ahead_by_a_worker(tmp_path: Path) -> None:
     file = tmp_path / "00000000000000000000.log"
     file.write_bytes(b"r" * 10_000)
-
-    class ColdFiles(Files):
-        """Says that nothing is in memory until it was read."""
-
-        resident = False
-
-        def is_resident(self, descriptor: int, size: int, position: int) -> bool:
-            return self.resident
-
-        def read(self, descriptor: int, size: int, position: int) -> bytes:
-            self.resident = True
-            return super().read(descriptor, size, position)
 
     async def run() -> None:
         pair = Pair()
@@ -114,6 +121,72 @@ def test_what_is_not_in_memory_is_read_ahead_by_a_worker(tmp_path: Path) -> None
         pair.output.flush()
         assert pair.output.unsent_size == 10_001, "the head went, the file waits for a worker"
         assert await pair.read(10_002) == b"h" + b"r" * 10_000 + b"t"
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_read_ahead_and_sent_in_one_go_is_told_to_be_gone(tmp_path: Path) -> None:
+    """Or a connection that stopped reading for so much unsent would never read again."""
+    file = tmp_path / "00000000000000000000.log"
+    file.write_bytes(b"r" * 1000)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(ColdFiles())
+        pair.output.add([Slice(handles, file, 0, 1000)])
+        pair.output.flush()
+        assert pair.output.unsent_size == 1000
+        await asyncio.wait_for(pair.drained.wait(), 10)
+        assert pair.output.unsent_size == 0
+        assert await pair.read(1000) == b"r" * 1000
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_a_file_that_can_not_be_read_ahead_ends_the_connection(tmp_path: Path) -> None:
+    file = tmp_path / "00000000000000000000.log"
+    file.write_bytes(b"r" * 1000)
+
+    class BrokenFiles(Files):
+        reads = 0
+
+        def is_resident(self, descriptor: int, size: int, position: int) -> bool:
+            return False
+
+        def read(self, descriptor: int, size: int, position: int) -> bytes:
+            self.reads += 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def run() -> None:
+        pair = Pair()
+        files = BrokenFiles()
+        handles = Handles(files)
+        pair.output.add([Slice(handles, file, 0, 1000)])
+        pair.output.flush()
+        await asyncio.wait_for(pair.broken.wait(), 10)
+        assert [error.errno for error in pair.errors] == [errno.EIO]
+        assert files.reads == 1, "it is not tried again and again"
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_a_file_that_was_cut_ends_the_connection(tmp_path: Path) -> None:
+    file = tmp_path / "00000000000000000000.log"
+    file.write_bytes(b"r" * 1000)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(Files())
+        pair.output.add([Slice(handles, file, 0, 1500)])
+        pair.output.flush()
+        assert [error.errno for error in pair.errors] == [errno.EIO]
+        assert await pair.read(1000) == b"r" * 1000
         handles.clear()
         pair.close()
 
