@@ -25,8 +25,9 @@ from kstore.groups.coordinator import GroupCoordinator
 from kstore.log.store import Store
 from kstore.metadata.configs import Configs
 from kstore.metadata.image import MetadataImage, TopicImage
+from kstore.metadata.partitions import MorePartitions, TopicResult
 from kstore.metadata.producer_ids import ProducerIds
-from kstore.metadata.topics import NewTopic, TopicResult, Topics
+from kstore.metadata.topics import NewTopic, Topics
 from kstore.runtime import Later, Runtime
 
 __all__ = ["Broker"]
@@ -62,7 +63,7 @@ class Broker:
         self.fetch_max_bytes: int = settings["fetch.max.bytes"]
         self.auto_create_topics: bool = settings["auto.create.topics.enable"]
         self.delete_topic_enable: bool = settings["delete.topic.enable"]
-        self._directories = Directories(runtime, store)
+        self._directories = Directories(runtime, store, settings["log.segment.delete.delay.ms"])
         self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
         self.groups = GroupCoordinator(runtime, self._group_log, self._group_config())
@@ -133,21 +134,35 @@ class Broker:
         self, wanted: list[NewTopic], *, validate_only: bool = False
     ) -> Later[list[TopicResult]]:
         """Makes topics in the tree and then their partitions on disk."""
-        made: Later[list[TopicResult]] = Later()
+        created = self.topics.create(wanted, validate_only=validate_only)
+        return self._then_take_over(created, validate_only=validate_only)
 
-        def in_tree(created: Later[list[TopicResult]]) -> None:
-            if created.error is not None:
-                made.fail(created.error)
+    def add_partitions(
+        self, wanted: list[MorePartitions], *, validate_only: bool = False
+    ) -> Later[list[TopicResult]]:
+        """Adds partitions to topics in the tree and then on disk; done when they are led."""
+        added = self.topics.add_partitions(wanted, validate_only=validate_only)
+        return self._then_take_over(added, validate_only=validate_only)
+
+    def _then_take_over(
+        self, in_tree: Later[list[TopicResult]], *, validate_only: bool
+    ) -> Later[list[TopicResult]]:
+        """Once the tree has them, the partitions of topics are made on disk and led."""
+        ready: Later[list[TopicResult]] = Later()
+
+        def stored(done: Later[list[TopicResult]]) -> None:
+            if done.error is not None:
+                ready.fail(done.error)
                 return
-            results = created.result()
+            results = done.result()
             new = [result.topic for result in results if result.error is None and result.topic]
             if validate_only or not new:
-                made.complete(results)
+                ready.complete(results)
                 return
-            self._take_over(new).map(lambda _: results).then(lambda done: _pass(done, made))
+            self._take_over(new).map(lambda _: results).then(lambda led: _pass(led, ready))
 
-        self.topics.create(wanted, validate_only=validate_only).then(in_tree)
-        return made
+        in_tree.then(stored)
+        return ready
 
     def remove_topics(self, keys: Sequence[str | UUID]) -> Later[list[TopicResult]]:
         """Removes topics from the tree and renames their directories."""

@@ -135,6 +135,13 @@ def _connections() -> Iterable[Config]:
         at_least(1024),
     )
     yield Config(
+        "max.request.partition.size.limit",
+        _INT,
+        2000,
+        "The most partitions in one reply of DescribeTopicPartitions.",
+        at_least(1),
+    )
+    yield Config(
         "max.incremental.fetch.session.cache.slots",
         _INT,
         1000,

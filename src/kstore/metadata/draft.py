@@ -87,6 +87,12 @@ class Draft:
         self._change(topic)
         self.operations += layout.update_partitions(topic.name, different, self._controller_epoch)
 
+    def add_partitions(self, topic: TopicImage) -> None:
+        """More partitions of a topic that is there, behind those that it has."""
+        first = len(self._topics[topic.name].partitions)
+        self._change(topic)
+        self.operations += layout.add_partitions(topic, first, self._controller_epoch)
+
     def change_topic_configs(self, topic: TopicImage, configs: Mapping[str, str]) -> None:
         """New configs of a topic that is there."""
         self._change(replace(topic, configs=configs))

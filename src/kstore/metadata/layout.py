@@ -34,6 +34,7 @@ __all__ = [
     "CONTROLLER_EPOCH",
     "PRODUCER_ID_BLOCK",
     "ROOTS",
+    "add_partitions",
     "broker_path",
     "create_topic",
     "decode_cluster_id",
@@ -158,23 +159,43 @@ def _decode_broker(node: StoredNode) -> BrokerImage:
 def create_topic(topic: TopicImage, controller_epoch: int) -> list[Operation]:
     """The nodes of a new topic, parents first."""
     base = f"{_TOPICS}/{topic.name}"
-    body = {
-        "version": 3,
-        "topic_id": _encode_id(topic.topic_id),
-        "partitions": {str(partition.index): partition.replicas for partition in topic.partitions},
-        "adding_replicas": {},
-        "removing_replicas": {},
-    }
     operations: list[Operation] = [
         Create(f"{_TOPIC_CONFIGS}/{topic.name}", _encode_configs(topic.configs)),
-        Create(base, _encode(body)),
+        Create(base, _encode_topic(topic)),
         Create(f"{base}/partitions"),
     ]
-    for partition in topic.partitions:
-        path = f"{base}/partitions/{partition.index}"
+    operations += _create_partitions(topic, 0, controller_epoch)
+    return operations
+
+
+def add_partitions(topic: TopicImage, first: int, controller_epoch: int) -> list[Operation]:
+    """The nodes of a topic's new partitions, those from `first` on."""
+    operations: list[Operation] = [Set(f"{_TOPICS}/{topic.name}", _encode_topic(topic))]
+    operations += _create_partitions(topic, first, controller_epoch)
+    return operations
+
+
+def _create_partitions(topic: TopicImage, first: int, controller_epoch: int) -> list[Operation]:
+    operations: list[Operation] = []
+    for partition in topic.partitions[first:]:
+        path = f"{_TOPICS}/{topic.name}/partitions/{partition.index}"
         operations.append(Create(path))
         operations.append(Create(f"{path}/state", _encode_state(partition, controller_epoch)))
     return operations
+
+
+def _encode_topic(topic: TopicImage) -> bytes:
+    return _encode(
+        {
+            "version": 3,
+            "topic_id": _encode_id(topic.topic_id),
+            "partitions": {
+                str(partition.index): partition.replicas for partition in topic.partitions
+            },
+            "adding_replicas": {},
+            "removing_replicas": {},
+        }
+    )
 
 
 def update_topic_configs(name: str, configs: Mapping[str, str]) -> Operation:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from kstore.errors import ErrorCode, KafkaError
 
-__all__ = ["check_assignments", "place"]
+__all__ = ["check_assignments", "check_replicas", "place"]
 
 Replicas = tuple[int, ...]
 
@@ -53,20 +53,18 @@ def check_assignments(
     """
     factor: int | None = None
     for replicas in assignments.values():
-        _check_replicas(replicas, brokers)
-        if factor is not None and len(replicas) != factor:
-            raise _refused(
-                f"The manual partition assignment includes a partition with {len(replicas)} "
-                "replica(s), but this is not consistent with previous partitions, which have "
-                f"{factor} replica(s)."
-            )
+        check_replicas(replicas, brokers, factor)
         factor = len(replicas)
     if set(assignments) != set(range(len(assignments))):
         raise _refused("partitions should be a consecutive 0-based integer sequence")
     return [tuple(assignments[index]) for index in range(len(assignments))]
 
 
-def _check_replicas(replicas: Sequence[int], brokers: Collection[int]) -> None:
+def check_replicas(replicas: Sequence[int], brokers: Collection[int], factor: int | None) -> None:
+    """The replicas of one partition that a client chose; `factor` is how many others have.
+
+    KafkaError(INVALID_REPLICA_ASSIGNMENT) if they can't be had.
+    """
     if not replicas:
         raise _refused("The manual partition assignment includes an empty replica list.")
     previous: int | None = None
@@ -81,6 +79,12 @@ def _check_replicas(replicas: Sequence[int], brokers: Collection[int]) -> None:
                 f"The manual partition assignment includes the broker {node_id} more than once."
             )
         previous = node_id
+    if factor is not None and len(replicas) != factor:
+        raise _refused(
+            f"The manual partition assignment includes a partition with {len(replicas)} "
+            "replica(s), but this is not consistent with previous partitions, which have "
+            f"{factor} replica(s)."
+        )
 
 
 def _refused(message: str) -> KafkaError:

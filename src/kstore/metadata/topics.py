@@ -18,13 +18,17 @@ from kstore.metadata.draft import Draft
 from kstore.metadata.image import MetadataImage, PartitionImage, TopicImage
 from kstore.metadata.layout import new_topic_id
 from kstore.metadata.names import check_topic_name, is_internal
+from kstore.metadata.partitions import (
+    MAX_PARTITIONS_PER_REQUEST,
+    MorePartitions,
+    TopicResult,
+    add_partitions,
+    too_many_partitions,
+)
 from kstore.metadata.placement import check_assignments, place
 from kstore.runtime import Later
 
-__all__ = ["MAX_PARTITIONS_PER_REQUEST", "NewTopic", "TopicResult", "Topics"]
-
-MAX_PARTITIONS_PER_REQUEST = 10_000
-"""Kafka's `MAX_PARTITIONS_PER_BATCH`."""
+__all__ = ["NewTopic", "Topics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +44,6 @@ class NewTopic:
     replication_factor: int = -1
     assignments: Mapping[int, Sequence[int]] | None = None
     configs: Mapping[str, str | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TopicResult:
-    """What became of one topic of a request: an error, or the topic as it is, or was.
-
-    `name` is empty where a topic was asked for by an id that nobody knows.
-    """
-
-    name: str
-    error: KafkaError | None
-    topic: TopicImage | None
 
 
 class Topics:
@@ -80,11 +72,7 @@ class Topics:
 
         def plan(draft: Draft) -> list[TopicResult]:
             if _partition_count(topics, self._defaults) > MAX_PARTITIONS_PER_REQUEST:
-                error = KafkaError(
-                    ErrorCode.POLICY_VIOLATION,
-                    "Excessively large number of partitions per request.",
-                )
-                return [TopicResult(topic.name, error, None) for topic in topics]
+                return [TopicResult(topic.name, too_many_partitions(), None) for topic in topics]
             return [_create(draft, topic, self._defaults, validate_only) for topic in topics]
 
         return self._cluster.submit(plan)
@@ -92,6 +80,14 @@ class Topics:
     def delete(self, keys: Sequence[str | UUID]) -> Later[list[TopicResult]]:
         """Deletes topics by name or id in one transaction; a result for each, in order."""
         return self._cluster.submit(lambda draft: [_delete(draft, key) for key in keys])
+
+    def add_partitions(
+        self, wanted: Sequence[MorePartitions], validate_only: bool = False
+    ) -> Later[list[TopicResult]]:
+        """Adds partitions to topics in one transaction; a result for each, in order."""
+        return self._cluster.submit(
+            lambda draft: add_partitions(draft, wanted, validate_only=validate_only)
+        )
 
     def bump_leader_epochs(self) -> Later[int]:
         """Raises the leader epoch of each partition this broker leads; how many there are.

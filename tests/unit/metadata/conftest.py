@@ -16,8 +16,9 @@ from kstore.configs import TopicDefaults
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
 from kstore.metadata.image import BrokerImage, MetadataImage
+from kstore.metadata.partitions import TopicResult
 from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
-from kstore.metadata.topics import NewTopic, TopicResult, Topics
+from kstore.metadata.topics import NewTopic, Topics
 from kstore.metadata.tree import Tree
 from kstore.runtime import Later, Runtime, SynchronousRuntime, Timer
 

@@ -8,7 +8,8 @@ import pytest
 
 from kstore.errors import ErrorCode
 from kstore.metadata.image import PartitionImage
-from kstore.metadata.topics import MAX_PARTITIONS_PER_REQUEST, NewTopic
+from kstore.metadata.partitions import MAX_PARTITIONS_PER_REQUEST
+from kstore.metadata.topics import NewTopic
 
 
 def errors(results):

@@ -16,7 +16,8 @@ from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
 from kstore.configs import describe_topic_configs
 from kstore.errors import ErrorCode, KafkaError
-from kstore.metadata.topics import NewTopic, TopicResult
+from kstore.metadata.partitions import TopicResult
+from kstore.metadata.topics import NewTopic
 from kstore.runtime import Later
 from kstore.wire.messages.create_topics import (
     CreatableTopic,

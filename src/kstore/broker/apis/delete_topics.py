@@ -15,7 +15,7 @@ from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
 from kstore.errors import ErrorCode
 from kstore.metadata.image import MetadataImage
-from kstore.metadata.topics import TopicResult
+from kstore.metadata.partitions import TopicResult
 from kstore.runtime import Later
 from kstore.wire.messages.delete_topics import (
     DeletableTopicResult,

@@ -16,6 +16,7 @@ say, as in Kafka.
 from __future__ import annotations
 
 from kstore.broker.api import Api
+from kstore.broker.authorized_operations import ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS
 from kstore.broker.context import RequestContext
 from kstore.errors import ErrorCode, KafkaError
 from kstore.metadata.image import TopicImage
@@ -34,13 +35,6 @@ from kstore.wire.schema import ZERO_UUID
 from kstore.wire.versions import ApiKey
 
 __all__ = ["API"]
-
-ALL_TOPIC_OPERATIONS = 0b1101_1111_1000
-"""Bits by the codes of AclOperation: read 3, write 4, create 5, delete 6, alter 7, describe 8,
-describe_configs 10, alter_configs 11."""
-ALL_CLUSTER_OPERATIONS = 0b1_1111_1010_0000
-"""create 5, alter 7, describe 8, cluster_action 9, describe_configs 10, alter_configs 11,
-idempotent_write 12."""
 
 
 def handle(
