@@ -63,7 +63,7 @@ class Broker:
         self.fetch_max_bytes: int = settings["fetch.max.bytes"]
         self.auto_create_topics: bool = settings["auto.create.topics.enable"]
         self.delete_topic_enable: bool = settings["delete.topic.enable"]
-        self._directories = Directories(runtime, store, settings["log.segment.delete.delay.ms"])
+        self._directories = Directories(runtime, store)
         self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
         self.groups = GroupCoordinator(runtime, self._group_log, self._group_config())
@@ -180,9 +180,9 @@ class Broker:
                     self.partitions.remove(topic.name, image.index)
                     if topic.name == OFFSETS_TOPIC:
                         self.groups.unload(image.index)
-            self._directories.remove(gone).map(lambda _: results).then(
-                lambda done: _pass(done, removed)
-            )
+            self._directories.remove(gone, self.settings["log.segment.delete.delay.ms"]).map(
+                lambda _: results
+            ).then(lambda done: _pass(done, removed))
 
         self.topics.delete(keys).then(in_tree)
         return removed

@@ -26,10 +26,9 @@ log = logging.getLogger("kstore.directories")
 class Directories:
     """The jobs on partition directories of one store."""
 
-    def __init__(self, runtime: Runtime, store: Store, delete_delay_ms: int = 60_000) -> None:
+    def __init__(self, runtime: Runtime, store: Store) -> None:
         self._runtime = runtime
         self._store = store
-        self._delete_delay_ms = delete_delay_ms
         self._jobs: deque[tuple[Callable[[], Any], Later[Any]]] = deque()
         self._running = False
         self._purge: Timer | None = None
@@ -51,8 +50,8 @@ class Directories:
 
         return self._enqueue(work).map(adopt)
 
-    def remove(self, topics: list[TopicImage]) -> Later[None]:
-        """Closes the logs of `topics` and renames their directories; files go later."""
+    def remove(self, topics: list[TopicImage], delay_ms: int) -> Later[None]:
+        """Closes the logs of `topics` and renames their directories; files go after `delay_ms`."""
         logs = [
             self._store.logs.pop((topic.name, image.index))
             for topic in topics
@@ -65,7 +64,7 @@ class Directories:
                 self._store.discard(opened)
 
         if self._purge is None:
-            self._purge = self._runtime.call_later(self._delete_delay_ms, self._remove_files)
+            self._purge = self._runtime.call_later(delay_ms, self._remove_files)
         return self._enqueue(work)
 
     def remove_segments(self, segments: list[Segment]) -> Later[None]:

@@ -332,6 +332,14 @@ def _log_care() -> Iterable[Config]:
         "How often the high watermarks are written down.",
     )
     yield Config(
+        "log.segment.delete.delay.ms",
+        _LONG,
+        60_000,
+        "The files of a deleted topic leave the disk after so long.",
+        at_least(0),
+        dynamic=True,
+    )
+    yield Config(
         "num.recovery.threads.per.data.dir",
         _INT,
         2,
