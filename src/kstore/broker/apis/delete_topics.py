@@ -3,7 +3,7 @@
 - v1: the oldest that is served. v4: flexible. v5: error messages. v6: topics by id.
 
 The topic is gone when the reply leaves: its name can be used again at once. Its files are renamed
-to `-delete` and removed in a worker after `file.delete.delay.ms`.
+to `-delete` and removed in a worker after `log.segment.delete.delay.ms`.
 """
 
 from __future__ import annotations
