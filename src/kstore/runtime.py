@@ -10,11 +10,14 @@ A `Later` is completed and observed on the loop only.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["Later", "Runtime", "SynchronousRuntime", "Timer"]
+
+log = logging.getLogger("kstore.runtime")
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -24,7 +27,8 @@ class Later(Generic[T]):
     """A value, or an error, that comes exactly once.
 
     `then` calls back at once if the value is there already, else when it comes. Completing a
-    `Later` twice is a fault of the caller and raises.
+    `Later` twice is a fault of the caller and raises. A callback that raises is logged: it costs
+    neither the other callbacks their call nor the caller who completes.
     """
 
     __slots__ = ("_callbacks", "_error", "_value", "done")
@@ -50,20 +54,23 @@ class Later(Generic[T]):
         return later
 
     def complete(self, value: T) -> None:
-        self._value = value
-        self._finish()
+        self._finish(value, None)
 
     def fail(self, error: BaseException) -> None:
-        self._error = error
-        self._finish()
+        self._finish(None, error)
 
-    def _finish(self) -> None:
+    def _finish(self, value: T | None, error: BaseException | None) -> None:
         if self.done:
             raise RuntimeError("a Later is completed only once")
         self.done = True
+        self._value = value
+        self._error = error
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:
+                log.exception("a callback failed")
 
     @property
     def error(self) -> BaseException | None:
@@ -98,6 +105,27 @@ class Later(Generic[T]):
 
         self.then(transfer)
         return mapped
+
+    def chain(self, function: Callable[[T], Later[U]]) -> Later[U]:
+        """A `Later` of what the `Later` of `function(value)` comes to; errors pass through."""
+        chained: Later[U] = Later()
+
+        def begin(source: Later[T]) -> None:
+            try:
+                following = function(source.result())
+            except Exception as error:
+                chained.fail(error)
+            else:
+                following.then(finish)
+
+        def finish(following: Later[U]) -> None:
+            if following.error is not None:
+                chained.fail(following.error)
+            else:
+                chained.complete(following.result())
+
+        self.then(begin)
+        return chained
 
     @staticmethod
     def all(laters: list[Later[U]]) -> Later[list[Later[U]]]:

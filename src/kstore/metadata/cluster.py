@@ -165,13 +165,10 @@ class Cluster:
         answers: list[Any],
     ) -> None:
         for number, (_, later) in enumerate(batch):
-            try:
-                if error is not None:
-                    later.fail(error)
-                else:
-                    later.complete(answers[number])
-            except Exception:
-                log.exception("a callback failed after a change of metadata")
+            if error is not None:
+                later.fail(error)
+            else:
+                later.complete(answers[number])
         self._batches.finished()
 
     def _swap(self, change: MetadataChange) -> None:

@@ -256,14 +256,10 @@ def _attempt(table: NodeTable, request: _Request) -> Any:
 
 
 def _answer(request: _Request, outcome: Any) -> None:
-    """Answers one request. A callback that raises must not cost the others their answers."""
-    try:
-        if isinstance(outcome, TreeError | ValueError):
-            request.later.fail(outcome)
-        else:
-            request.answer(outcome)
-    except Exception:
-        log.exception("a callback failed path=%s", request.path)
+    if isinstance(outcome, TreeError | ValueError):
+        request.later.fail(outcome)
+    else:
+        request.answer(outcome)
 
 
 def _events(operations: Iterable[Operation]) -> tuple[dict[str, EventKind], dict[str, EventKind]]:
