@@ -26,6 +26,12 @@ DEADLINE_S = 60
 def consumers(broker: BrokerProcess) -> Iterator[list[confluent_kafka.Consumer]]:
     """A group of eight whose members have all the partitions between them."""
     create_topic(broker.bootstrap_servers, TOPIC, PARTITION_COUNT)
+    records = [
+        Sent(partition, None, b"%d" % number, (), 1_750_000_000_000)
+        for partition in range(PARTITION_COUNT)
+        for number in range(10 * (partition + 1))
+    ]
+    write_confluent(broker.bootstrap_servers, TOPIC, records, "none")
     settings = {
         "bootstrap.servers": broker.bootstrap_servers,
         "group.id": GROUP,
@@ -59,12 +65,6 @@ def consumers(broker: BrokerProcess) -> Iterator[list[confluent_kafka.Consumer]]
 def test_idle_members_and_lag_are_shown(
     broker: BrokerProcess, consumers: list[confluent_kafka.Consumer]
 ) -> None:
-    records = [
-        Sent(partition, None, b"%d" % number, (), 1_750_000_000_000)
-        for partition in range(PARTITION_COUNT)
-        for number in range(10 * (partition + 1))
-    ]
-    write_confluent(broker.bootstrap_servers, TOPIC, records, "none")
     at_broker = ("--bootstrap-server", broker.bootstrap_servers)
     printed = run_kstore("consumer-groups", *at_broker, "--describe", "--group", GROUP, "--json")
     rows = json.loads(printed)
