@@ -43,7 +43,8 @@ CLEANED = ".cleaned"
 SWAP = ".swap"
 
 _MAX_NAME_LENGTH = 255
-_FILE = re.compile(r"(\d{20})(\.(?:log|index|timeindex|txnindex|snapshot))((?:\.[a-z]+)?)")
+_MAX_OFFSET = (1 << 63) - 1
+_FILE = re.compile(r"([0-9]{20})(\.(?:log|index|timeindex|txnindex|snapshot))((?:\.[a-z]+)?)")
 _MARKED = re.compile(r"(\S+)-(\S+)\.(\S+)-(delete|future|stray)")
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -67,7 +68,9 @@ def file_name(offset: int, suffix: str) -> str:
 def parse_file(name: str) -> tuple[int, str, str] | None:
     """(offset, suffix, second suffix or "") of a segment's file or a snapshot, else None."""
     match = _FILE.fullmatch(name)
-    return (int(match[1]), match[2], match[3]) if match else None
+    if match is None or int(match[1]) > _MAX_OFFSET:
+        return None
+    return int(match[1]), match[2], match[3]
 
 
 def check_partition(topic: str, partition: int) -> None:

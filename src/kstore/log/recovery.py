@@ -28,7 +28,7 @@ from kstore._native.batch import (
     parse_header,
 )
 from kstore._native.index import SegmentIndexer
-from kstore._native.segment import BACKWARDS, check_run, index_run, is_zero
+from kstore._native.scan import BACKWARDS, check_run, index_run, is_zero
 from kstore.errors import CorruptLogError, StoreError
 from kstore.log.handles import Handle
 from kstore.log.segment import Segment
@@ -39,6 +39,8 @@ __all__ = ["Recovered", "recover_segment"]
 logger = logging.getLogger("kstore.log")
 
 _CHUNK_SIZE = 1 << 20
+_MAX_RELATIVE_OFFSET = (1 << 31) - 1
+_MAX_OFFSET = (1 << 63) - 2
 _LENGTH_END = 12  # of base offset and batch length, which come first in every format
 _CRC_END = 21
 _OLD_CRC_END = 16
@@ -96,13 +98,16 @@ def _walk(
 ) -> tuple[int, int, int]:
     """(position, next offset, fault) where the sound batches end."""
     position, next_offset = 0, segment.base_offset
+    highest = min(segment.base_offset + _MAX_RELATIVE_OFFSET, _MAX_OFFSET)
     while position < file_size:
         data = handle.read(min(_CHUNK_SIZE, file_size - position), position)
         size, next_offset, fault = check_run(data, segment.base_offset, next_offset)
         if fault == TORN and size == 0:
             header = _check_large(handle, position, file_size)
-            if header is None or header.base_offset < next_offset:
+            if header is None:
                 return position, next_offset, TORN
+            if not next_offset <= header.base_offset <= header.last_offset <= highest:
+                return position, next_offset, BACKWARDS
             data, size, fault = data[:HEADER_SIZE], header.size, 0
             next_offset = header.last_offset + 1
         for epoch, start_offset in index_run(
@@ -134,7 +139,7 @@ def _check_large(handle: Handle, position: int, file_size: int) -> BatchHeader |
     except BatchError:
         return None
     end = position + header.size
-    if end > file_size or header.last_offset_delta < 0:
+    if end > file_size:
         return None
     crc = 0
     at = position + _CRC_END

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from kstore._native.batch import BatchHeader
 from kstore._native.index import SegmentIndexer
-from kstore._native.segment import SegmentWriter, find_batch, find_newer, read_headers
+from kstore._native.scan import find_batch, find_newer, read_headers
+from kstore._native.segment import SegmentWriter
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
 from kstore.log.files import TEMPORARY_ERRNOS
@@ -298,7 +299,7 @@ class Segment:
         writer = self.writer
         if writer is not None:
             writer.cut(size)
-        else:
+        if self._map is None:
             handle = self._handles.get(self.path)
             self._handles.files.truncate(handle.descriptor, size)
             self._size = size

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kstore._native.scan import copy_out
 from kstore.log.handles import Handle, Handles
 
 __all__ = ["Slice"]
@@ -38,7 +39,12 @@ class Slice:
         self._view = view
 
     def view(self) -> memoryview | None:
-        """The bytes, read-only, where they are mapped; else None. Not to be used after release."""
+        """The bytes, read-only, where they are mapped; else None. Not to be used after release.
+
+        To be handed to the system only, for which a disk that fails, or a file that was cut short
+        meanwhile, is an error: a program that touches such bytes itself is ended by SIGBUS. `read`
+        is safe.
+        """
         return self._view
 
     def fileno(self) -> int:
@@ -53,7 +59,7 @@ class Slice:
     def read(self) -> bytes:
         """A copy of the bytes; fewer than `size` if the log was truncated since. Raises OSError."""
         if self._view is not None:
-            return bytes(self._view)
+            return copy_out(self._view)
         return self._handles.files.read(self.fileno(), self.size, self.position)
 
     def rest(self, sent_size: int) -> Slice:

@@ -24,6 +24,12 @@ def test_files() -> None:
         assert parse_file(name) is None
 
 
+def test_offsets_that_no_log_has() -> None:
+    assert parse_file("09223372036854775807.log") == (2**63 - 1, ".log", "")
+    assert parse_file("09223372036854775808.log") is None
+    assert parse_file("\N{ARABIC-INDIC DIGIT ONE}" * 20 + ".log") is None
+
+
 def test_directories() -> None:
     assert parse_directory("a-0") == PartitionName("a", 0, "")
     assert parse_directory("a-b-12") == PartitionName("a-b", 12, "")

@@ -188,6 +188,47 @@ def test_batches_larger_than_what_is_read_at_a_time(
         assert [fault.position for fault in log.faults] == [position]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base_offset": 1 << 31},
+        {"base_offset": 2, "last_offset_delta": -1},
+        {"base_offset": (1 << 63) - 1},
+        {"base_offset": (1 << 63) - 1, "last_offset_delta": 5},
+        {"base_offset": 0},
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_offsets_that_can_not_be(
+    grown: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, int],
+    size: int,
+) -> None:
+    """In batches that are read whole, and in those that are not."""
+    monkeypatch.setattr(recovery, "_CHUNK_SIZE", 256)
+    sound = batch(b"a", b"b")
+    directory = grown(sound)
+    with log_file(directory).open("r+b") as file:
+        file.truncate(len(sound))
+        file.seek(len(sound))
+        file.write(altered(batch(b"x" * size), **fields))
+    with open_store(directory.parent) as store:
+        log = store.logs["topic", 0]
+        assert offsets(log) == [0, 1]
+        assert [fault.position for fault in log.faults] == [len(sound)]
+        assert "offsets of the batch don't follow" in log.faults[0].reason
+
+
+def test_a_file_whose_name_is_no_offset(grown: Callable[..., Path]) -> None:
+    directory = grown(batch(b"a"))
+    stray = directory / "99999999999999999999.log"
+    stray.write_bytes(batch(b"b"))
+    with open_store(directory.parent) as store:
+        assert offsets(store.logs["topic", 0]) == [0]
+    assert stray.exists()
+
+
 def old_message(magic: int) -> bytes:
     body = bytes([magic, 0]) + bytes(8) * magic + struct.pack(">ii", -1, 3) + b"abc"
     return struct.pack(">qiI", 0, 4 + len(body), zlib.crc32(body)) + body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.log import Log
 from kstore.log.store import Store
+from kstore.testing.faulty_files import FaultyFiles
 from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, open_store, values
 
 COUNT = 40
@@ -127,3 +129,41 @@ def test_views_given_out_before_stay_safe(store: Store) -> None:
     view = found.view()
     assert view is not None
     assert bytes(view) == bytes(found.size)
+
+
+def test_a_slice_of_what_is_gone_is_an_error(data_dir: Path) -> None:
+    """Of a map whose file is cut shorter, the bytes can't be touched without ending the process."""
+    with open_store(data_dir) as store:
+        log = make_log(store)
+        for _ in range(20):
+            log.append(batch(b"x" * 1000), now_ms=NOW_MS)
+        sealed_later = log.read(10, 1 << 20, upto_offset=20)
+        log.truncate_to(15)
+        sealed = log.read(5, 1 << 20, upto_offset=15)
+        log.roll()
+        log.truncate_to(1)
+    for found in (sealed_later, sealed):
+        assert found is not None
+        with pytest.raises(OSError, match="under a mapped file"):
+            found.read()
+
+
+def test_a_log_that_found_no_room(data_dir: Path, tmp_path: Path) -> None:
+    """It writes, but has no map yet: what is cut off must not be there again after a crash."""
+    with open_store(data_dir) as store:
+        log = make_log(store)
+        for _ in range(20):
+            log.append(batch(b"old"), now_ms=NOW_MS)
+    files = FaultyFiles()
+    with open_store(data_dir, files=files) as store:
+        log = store.logs["topic", 0]
+        files.room = 0
+        with pytest.raises(KafkaError):
+            log.append(batch(b"new"), now_ms=NOW_MS)
+        files.heal()
+        log.truncate_to(5)
+        assert log.segments.active.path.stat().st_size == log.size
+        log.append(batch(b"new"), now_ms=NOW_MS)
+        shutil.copytree(data_dir, tmp_path / "crashed")
+    with open_store(tmp_path / "crashed") as store:
+        assert values(store.logs["topic", 0]) == [b"old"] * 5 + [b"new"]

@@ -25,7 +25,7 @@ from kstore._native.index import (
 )
 from kstore._native.produce import parse_produce
 from kstore._native.records import decode_records, find_max_timestamp, find_timestamp
-from kstore._native.segment import (
+from kstore._native.scan import (
     check_run,
     find_batch,
     find_newer,
