@@ -24,6 +24,7 @@ __all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
 
 API_MODULES = (
     "alter_configs",
+    "alter_partition_reassignments",
     "alter_replica_log_dirs",
     "api_versions",
     "create_partitions",
@@ -36,7 +37,9 @@ API_MODULES = (
     "describe_groups",
     "describe_log_dirs",
     "describe_producers",
+    "describe_quorum",
     "describe_topic_partitions",
+    "elect_leaders",
     "fetch",
     "find_coordinator",
     "heartbeat",
@@ -47,6 +50,7 @@ API_MODULES = (
     "list_config_resources",
     "list_groups",
     "list_offsets",
+    "list_partition_reassignments",
     "metadata",
     "offset_commit",
     "offset_delete",
@@ -54,6 +58,7 @@ API_MODULES = (
     "offset_for_leader_epoch",
     "produce",
     "sync_group",
+    "update_features",
 )
 
 

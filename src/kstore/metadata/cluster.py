@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -221,13 +221,16 @@ def _plan_start(nodes: list[StoredNode], node_id: int, cluster_id: str, now_ms: 
         operations.append(Set(layout.CONTROLLER_EPOCH, b"%d" % epoch, last.version))
     controller = layout.encode_controller(node_id, now_ms)
     operations.append(Create(layout.CONTROLLER, controller, ephemeral=True))
-    image = layout.decode_image(by_path, node_id, cluster_id)
+    image = replace(layout.decode_image(by_path, node_id, cluster_id), controller_epoch=epoch)
     return _Start(image, epoch, version, operations)
 
 
 def _reread(nodes: list[StoredNode], before: MetadataImage) -> MetadataChange:
     by_path = {node.path: node for node in nodes}
-    image = layout.decode_image(by_path, before.controller_id, before.cluster_id)
+    image = replace(
+        layout.decode_image(by_path, before.controller_id, before.cluster_id),
+        controller_epoch=before.controller_epoch,
+    )
     common = image.topic_ids.keys() & before.topic_ids.keys()
     return MetadataChange(
         image,

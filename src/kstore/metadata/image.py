@@ -57,6 +57,8 @@ class MetadataImage:
 
     cluster_id: str
     controller_id: int
+    controller_epoch: int = 0
+    """How often a controller has taken its place."""
     topics: Mapping[str, TopicImage] = field(default_factory=dict)
     topic_ids: Mapping[UUID, TopicImage] = field(default_factory=dict)
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)

@@ -15,6 +15,8 @@ SET = 0
 TOPIC_RESOURCE = 2
 BROKER_RESOURCE = 4
 TIMEOUT_MS = 30_000
+METADATA_VERSION = "metadata.version"
+METADATA_LEVEL = 30  # 4.3-IV0
 
 
 def ask_incremental_alter_configs(question: Any, world: Any) -> None:
@@ -88,11 +90,93 @@ def ask_describe_topic_partitions(question: Any, world: Any) -> None:
     assert (partition.eligible_leader_replicas, partition.offline_replicas) == ((), ())
 
 
+def ask_elect_leaders(question: Any, world: Any) -> None:
+    wanted = [
+        {"topic": world.topic, "partitions": [0, 9]},
+        {"topic": "there-is-none", "partitions": [0]},
+    ]
+    reply = question.ask({"topic_partitions": wanted, "timeout": TIMEOUT_MS})
+    assert getattr(reply, "error_code", ErrorCode.none) is ErrorCode.none
+    results = {
+        (topic.topic, one.partition_id): (one.error_code, bool(one.error_message))
+        for topic in reply.replica_election_results
+        for one in topic.partition_result
+    }
+    assert results == {
+        (world.topic, 0): (ErrorCode.election_not_needed, True),
+        (world.topic, 9): (ErrorCode.unknown_topic_or_partition, True),
+        ("there-is-none", 0): (ErrorCode.unknown_topic_or_partition, True),
+    }
+    reply = question.ask({"topic_partitions": None, "timeout": TIMEOUT_MS})
+    of_topic = {one.topic: one.partition_result for one in reply.replica_election_results}
+    assert of_topic[world.topic] == ()
+
+
+def ask_alter_partition_reassignments(question: Any, world: Any) -> None:
+    def asked(name: str, index: int, replicas: list[int] | None) -> ErrorCode:
+        partition = {"partition_index": index, "replicas": replicas}
+        topic = {"name": name, "partitions": [partition]}
+        reply = question.ask({"topics": [topic], "timeout": TIMEOUT_MS})
+        assert reply.error_code is ErrorCode.none
+        (answer,) = reply.responses
+        (answered,) = answer.partitions
+        assert (answer.name, answered.partition_index) == (name, index)
+        return answered.error_code
+
+    assert asked(world.topic, 0, [1]) is ErrorCode.none
+    assert asked(world.topic, 0, None) is ErrorCode.no_reassignment_in_progress
+    for replicas in ([2], [1, 2], [], [1, 1]):
+        assert asked(world.topic, 0, replicas) is ErrorCode.invalid_replica_assignment
+    assert asked(world.topic, 9, [1]) is ErrorCode.unknown_topic_or_partition
+    assert asked("there-is-none", 0, [1]) is ErrorCode.unknown_topic_or_partition
+
+
+def ask_list_partition_reassignments(question: Any, world: Any) -> None:
+    topic = {"name": world.topic, "partition_indexes": [0]}
+    for topics in (None, [topic]):
+        reply = question.ask({"topics": topics, "timeout": TIMEOUT_MS})
+        assert (reply.error_code, reply.error_message) == (ErrorCode.none, None)
+        assert reply.topics == ()
+
+
+def ask_update_features(question: Any, world: Any) -> None:
+    def asked(name: str, level: int, upgrade_type: int = 1) -> Any:
+        update = {"feature": name, "max_version_level": level, "upgrade_type": upgrade_type}
+        return question.ask({"feature_updates": [update], "timeout": TIMEOUT_MS})
+
+    assert asked(METADATA_VERSION, METADATA_LEVEL).error_code is ErrorCode.none
+    refused = asked(METADATA_VERSION, METADATA_LEVEL - 1)
+    assert refused.error_code is ErrorCode.invalid_update_version
+    assert refused.error_message.startswith("The update failed for all features since")
+    for name, level in ((METADATA_VERSION, 999), (METADATA_VERSION, -1), ("no.such.feature", 1)):
+        assert asked(name, level).error_code is ErrorCode.invalid_update_version
+
+
+def ask_describe_quorum(question: Any, world: Any) -> None:
+    partitions = [{"partition_index": 0}]
+    asked = {"topics": [{"topic_name": "__cluster_metadata", "partitions": partitions}]}
+    reply = question.ask(asked)
+    assert reply.error_code is ErrorCode.none
+    ((partition,),) = [one.partitions for one in reply.topics]
+    assert (partition.error_code, partition.leader_id) == (ErrorCode.none, 1)
+    assert partition.leader_epoch > 0
+    assert [one.replica_id for one in partition.current_voters] == [1]
+    assert [one.node_id for one in getattr(reply, "nodes", ())] in ([], [1])
+    asked = {"topics": [{"topic_name": world.topic, "partitions": partitions}]}
+    ((partition,),) = [one.partitions for one in question.ask(asked).topics]
+    assert partition.error_code is ErrorCode.unknown_topic_or_partition
+
+
 SCENARIOS: dict[ApiKey, Callable[[Any, Any], None]] = {
     ApiKey.ALTER_CONFIGS: ask_alter_configs,
+    ApiKey.ALTER_PARTITION_REASSIGNMENTS: ask_alter_partition_reassignments,
     ApiKey.CREATE_PARTITIONS: ask_create_partitions,
     ApiKey.DESCRIBE_CLUSTER: ask_describe_cluster,
+    ApiKey.DESCRIBE_QUORUM: ask_describe_quorum,
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: ask_describe_topic_partitions,
+    ApiKey.ELECT_LEADERS: ask_elect_leaders,
     ApiKey.INCREMENTAL_ALTER_CONFIGS: ask_incremental_alter_configs,
     ApiKey.LIST_CONFIG_RESOURCES: ask_list_config_resources,
+    ApiKey.LIST_PARTITION_REASSIGNMENTS: ask_list_partition_reassignments,
+    ApiKey.UPDATE_FEATURES: ask_update_features,
 }
