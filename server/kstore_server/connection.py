@@ -84,10 +84,12 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._handle_frames()
 
     def close(self, reason: str) -> None:
-        """Ends the connection now; the log says why."""
+        """Ends the connection now; the log says why. What was answered before still leaves, as far
+        as the socket takes it."""
         if not self.client.closed:
             log.info("connection closed client=%s reason=%s", self.client.identity, reason)
             self.client.close()
+            self._output.flush()
             self._transport.abort()
 
     @property

@@ -21,6 +21,7 @@ from tests.conformance.support.verbs import (
     create_topic,
     end_offset,
     fetch,
+    is_kafka,
     produce,
     produce_values,
 )
@@ -295,7 +296,3 @@ def test_null_for_a_batch(broker: BrokerProcess, client: PipelinedClient) -> Non
     answers = produce(client, topic, {0: None, 1: batch()})
     assert answers[0].error_code is INVALID
     assert answers[1].error_code is ErrorCode.none
-
-
-def is_kafka(broker: BrokerProcess) -> bool:
-    return type(broker) is not BrokerProcess

@@ -16,6 +16,7 @@ from tests.conformance.support.verbs import (
     TIMEOUT_MS,
     create_topic,
     describe_topic,
+    is_kafka,
     new_name,
 )
 
@@ -228,7 +229,3 @@ def test_two_clients_create_one_topic_by_asking_for_it(broker: BrokerProcess) ->
         assert len(topic.partitions) == 1
         names = [topic.name for topic in one.ask(ApiKey.METADATA, 12, {"topics": None}).topics]
         assert names.count(name) == 1
-
-
-def is_kafka(broker: BrokerProcess) -> bool:
-    return type(broker) is not BrokerProcess

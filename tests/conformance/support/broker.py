@@ -88,6 +88,18 @@ class BrokerProcess:
     def partition_dir(self, topic: str, partition: int) -> Path:
         return self.data_dir / f"{topic}-{partition}"
 
+    def open_files(self) -> int:
+        """How many descriptors the process holds: files, sockets and all."""
+        assert self.process is not None, "the broker does not run"
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def memory_size(self) -> int:
+        """The bytes of memory that the process has all for itself."""
+        assert self.process is not None, "the broker does not run"
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("RssAnon:"))
+        return int(line.split()[1]) * 1024
+
     def __enter__(self) -> Self:
         return self if self.process else self.start()
 

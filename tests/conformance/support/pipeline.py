@@ -56,6 +56,10 @@ class PipelinedClient(RawClient):
     def send(self, *frames: bytes) -> None:
         self._socket.sendall(b"".join(frames))
 
+    def forget_due(self) -> None:
+        """The frames made so far are not sent: nothing is due for them."""
+        self._due.clear()
+
     def next_reply(self) -> Any:
         """The reply that is due, as kio's dataclass."""
         api_key, version, correlation_id = self._due.popleft()

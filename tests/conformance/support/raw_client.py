@@ -80,12 +80,14 @@ class RawClient:
         return self._receive_exactly(size)
 
     def _receive_exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = self._socket.recv(size - len(data))
-            assert part, f"the broker closed the connection after {len(data)} of {size} bytes"
-            data += part
-        return data
+        data = bytearray(size)
+        view = memoryview(data)
+        filled = 0
+        while filled < size:
+            count = self._socket.recv_into(view[filled:])
+            assert count, f"the broker closed the connection after {filled} of {size} bytes"
+            filled += count
+        return bytes(data)
 
     def _decode(self, api_key: int, version: int, frame: bytes) -> Any:
         response_class = load_response_schema(api_key, version)

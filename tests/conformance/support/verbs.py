@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
+from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.pipeline import PipelinedClient
 from tests.conformance.support.raw_client import RawClient
 
 __all__ = [
@@ -21,10 +24,12 @@ __all__ = [
     "end_offset",
     "fetch",
     "fetch_values",
+    "is_kafka",
     "list_offset",
     "new_name",
     "produce",
     "produce_values",
+    "reason_of",
     "wait_for_leaders",
 ]
 
@@ -35,6 +40,18 @@ FETCH_VERSION = 12
 PRODUCE_VERSION = 9
 
 _numbers = itertools.count()
+
+
+def is_kafka(broker: BrokerProcess) -> bool:
+    return type(broker) is not BrokerProcess
+
+
+def reason_of(broker: BrokerProcess, client: PipelinedClient) -> str:
+    """Why kstore closed a connection, by its log."""
+    identity = "{}:{}".format(*client.socket.getsockname())
+    found = re.search(f"client={identity} reason=(.*)", broker.output())
+    assert found is not None, f"no line about {identity} in {broker.output()}"
+    return found[1]
 
 
 def new_name(what: str = "topic") -> str:
