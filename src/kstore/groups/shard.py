@@ -77,12 +77,13 @@ class Shard:
         for group_id, stored in self.stored.items():
             self.groups[group_id] = ClassicGroup.restored(group_id, stored)
             self.events.run(group_id, partial(self._loaded, group_id))
-        logger.info(
-            "Loaded %d groups of partition %d; %d records of other kinds of groups left alone",
-            len(self.groups),
-            self.partition,
-            unknown,
-        )
+        if newest:
+            logger.info(
+                "Loaded %d groups of partition %d; %d records of other kinds of groups left alone",
+                len(self.groups),
+                self.partition,
+                unknown,
+            )
 
     def _loaded(self, group_id: str, step: GroupStep) -> None:
         group = self.groups[group_id]
