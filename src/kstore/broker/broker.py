@@ -14,7 +14,7 @@ from uuid import UUID
 
 from kstore.broker.checkpoints import Checkpoints
 from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
-from kstore.broker.directories import Directories
+from kstore.broker.directories import Directories, log_of
 from kstore.broker.fetch_sessions import FetchSessions
 from kstore.broker.live_settings import LiveSettings
 from kstore.broker.partition import Partition
@@ -78,6 +78,12 @@ class Broker:
         """The broker's configs as of now; a value that never changes."""
         return self.live.settings
 
+    @property
+    def _delete_delay_ms(self) -> int:
+        """How long the files of what was deleted stay."""
+        delay_ms: int = self.settings["log.segment.delete.delay.ms"]
+        return delay_ms
+
     def _group_config(self) -> GroupConfig:
         """The coordinator's config. An offsets topic that is there keeps its partitions."""
         config = group_config(self.settings)
@@ -95,7 +101,8 @@ class Broker:
         for name, index in self.store.list():
             if (name, index) not in known:
                 log.warning("stray partition left alone directory=%s-%d", name, index)
-        return self._take_over(wanted)
+        self._directories.purge_later(self._delete_delay_ms)
+        return self._take_over(wanted).map(lambda _: None)
 
     def stop(self) -> None:
         """Lets the coordinator go; the store is closed by who opened it."""
@@ -148,31 +155,24 @@ class Broker:
         self, in_tree: Later[list[TopicResult]], *, validate_only: bool
     ) -> Later[list[TopicResult]]:
         """Once the tree has them, the partitions of topics are made on disk and led."""
-        ready: Later[list[TopicResult]] = Later()
 
-        def stored(done: Later[list[TopicResult]]) -> None:
-            if done.error is not None:
-                ready.fail(done.error)
-                return
-            results = done.result()
+        def stored(results: list[TopicResult]) -> Later[list[TopicResult]]:
             new = [result.topic for result in results if result.error is None and result.topic]
             if validate_only or not new:
-                ready.complete(results)
-                return
-            self._take_over(new).map(lambda _: results).then(lambda led: _pass(led, ready))
+                return Later.of(results)
+            return self._take_over(new).map(
+                lambda failed: [
+                    replace(result, error=failed.get(result.name, result.error))
+                    for result in results
+                ]
+            )
 
-        in_tree.then(stored)
-        return ready
+        return in_tree.chain(stored)
 
     def remove_topics(self, keys: Sequence[str | UUID]) -> Later[list[TopicResult]]:
         """Removes topics from the tree and renames their directories."""
-        removed: Later[list[TopicResult]] = Later()
 
-        def in_tree(deleted: Later[list[TopicResult]]) -> None:
-            if deleted.error is not None:
-                removed.fail(deleted.error)
-                return
-            results = deleted.result()
+        def in_tree(results: list[TopicResult]) -> Later[list[TopicResult]]:
             gone = [result.topic for result in results if result.error is None and result.topic]
             for topic in gone:
                 self.groups.forget_topic(topic.name, topic.topic_id)
@@ -180,12 +180,9 @@ class Broker:
                     self.partitions.remove(topic.name, image.index)
                     if topic.name == OFFSETS_TOPIC:
                         self.groups.unload(image.index)
-            self._directories.remove(gone, self.settings["log.segment.delete.delay.ms"]).map(
-                lambda _: results
-            ).then(lambda done: _pass(done, removed))
+            return self._directories.remove(gone, self._delete_delay_ms).map(lambda _: results)
 
-        self.topics.delete(keys).then(in_tree)
-        return removed
+        return self.topics.delete(keys).chain(in_tree)
 
     def keep_starts(self, partitions: Sequence[Partition]) -> Later[bool]:
         """Removes what lies below the starts of partitions, and writes the starts down.
@@ -233,31 +230,31 @@ class Broker:
         self.create_topics([self.automatic_topic(name)]).then(made)
         return ready
 
-    def _take_over(self, topics: list[TopicImage]) -> Later[None]:
-        """Opens or makes the logs of topics, then leads their partitions; groups are loaded."""
-        done: Later[None] = Later()
+    def _take_over(self, topics: list[TopicImage]) -> Later[dict[str, KafkaError]]:
+        """Opens or makes the logs of topics, then leads their partitions; groups are loaded.
 
-        def lead(made: Later[None]) -> None:
-            if made.error is not None:
-                done.fail(made.error)
-                return
+        The errors of topics of which some logs could not be made; these partitions are offline.
+        """
+
+        def lead(failed: dict[str, KafkaError]) -> Later[dict[str, KafkaError]]:
+            # As the topics are by now: changed or deleted, maybe, while their logs were made.
+            known = self.image.topic_ids
             loads = [
                 load
                 for topic in topics
-                if topic.topic_id in self.image.topic_ids
-                for load in self._lead(topic)
+                if topic.topic_id in known
+                for load in self._lead(known[topic.topic_id])
             ]
-            Later.all(loads).then(lambda _: done.complete(None))
+            return Later.all(loads).map(lambda _: failed)
 
         configs = {topic.name: self.live.log_config(topic) for topic in topics}
-        self._directories.make(topics, configs).then(lead)
-        return done
+        return self._directories.make(topics, configs).chain(lead)
 
     def _lead(self, topic: TopicImage) -> list[Later[None]]:
         """Leads the partitions of a topic; what is being loaded of its groups."""
         loads = []
         for image in topic.partitions:
-            opened = self.store.logs.get((topic.name, image.index))
+            opened = log_of(self.store, topic, image.index)
             if opened is None or self.partitions.get(topic.name, image.index) is not None:
                 continue
             opened.reconfigure(self.live.log_config(topic))
@@ -276,7 +273,7 @@ class Broker:
             if self.partitions.get(partition.topic, partition.index) is partition:
                 try:
                     self.groups.load(partition.index, read.result())
-                except (KafkaError, ValueError):
+                except Exception:  # whatever it is, the other partitions are to be served
                     self.groups.unload(partition.index)
                     log.exception(
                         "groups not loaded partition=%s-%d", partition.topic, partition.index
@@ -286,10 +283,3 @@ class Broker:
         self.groups.begin_load(partition.index)
         self._group_log.read_all(partition).then(loaded)
         return done
-
-
-def _pass(done: Later[list[TopicResult]], to: Later[list[TopicResult]]) -> None:
-    if done.error is not None:
-        to.fail(done.error)
-    else:
-        to.complete(done.result())

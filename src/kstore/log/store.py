@@ -40,6 +40,7 @@ from kstore.log.names import (
     deletion_name,
     parse_directory,
     partition_name,
+    stray_name,
 )
 from kstore.log.properties import (
     PARTITION_METADATA,
@@ -303,6 +304,20 @@ class Store:
             self._rename(log, self.directory / deletion_name(log.topic, log.partition))
         except OSError as error:
             raise log.disk_error(error, "deleting") from error
+
+    def set_aside(self, log: Log) -> None:
+        """Renames the directory of a log that belongs to nobody here; its files are kept.
+
+        Any thread. Raises KafkaError KAFKA_STORAGE_ERROR. Kafka's LogManager does so with what it
+        calls a stray partition.
+        """
+        directory = self.directory / stray_name(log.topic, log.partition)
+        logger.warning("set aside %s as %s", log.directory, directory.name)
+        log.abandon()
+        try:
+            self._rename(log, directory)
+        except OSError as error:
+            raise log.disk_error(error, "setting aside") from error
 
     def _rename(self, log: Log, directory: Path) -> None:
         self._handles.forget_directory(log.directory)

@@ -1,0 +1,201 @@
+"""Topics that come and go while their directories are being made and removed.
+
+The broker's rooms are real, on a manual runtime: a worker does its work when the test lets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from kstore.broker.broker import Broker
+from kstore.configs import load, topic_defaults
+from kstore.errors import ErrorCode, KafkaError
+from kstore.log.records import Record, build_batch
+from kstore.log.store import Store
+from kstore.metadata.brokers import Brokers
+from kstore.metadata.cluster import Cluster
+from kstore.metadata.configs import Configs
+from kstore.metadata.image import BrokerImage
+from kstore.metadata.partitions import TopicResult
+from kstore.metadata.producer_ids import ProducerIds
+from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
+from kstore.metadata.topics import NewTopic, Topics
+from kstore.runtime import Later
+from kstore.testing.faulty_files import FaultyFiles
+from kstore.testing.manual import ManualRuntime
+
+T = TypeVar("T")
+EIO = 5
+
+
+class World:
+    """A broker whose workers stand still until `finish` or `work_until`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.runtime = ManualRuntime()
+        self.files = FaultyFiles()
+        self.store = Store.open(directory, node_id=1, runtime=self.runtime, files=self.files)
+        self.tree = SqliteTree(directory / METADATA_FILE, self.runtime)
+        opened = Cluster.open(self.tree, self.runtime, node_id=1, cluster_id=self.store.cluster_id)
+        cluster = self.finish(opened)
+        self.finish(Brokers(cluster).register(BrokerImage(1, "localhost", 9092)))
+        settings = load({"log.dirs": str(directory)})
+        self.broker = Broker(
+            settings=settings,
+            runtime=self.runtime,
+            store=self.store,
+            topics=Topics(cluster, topic_defaults(settings)),
+            configs=Configs(cluster),
+            producer_ids=ProducerIds(self.tree, 1),
+        )
+        self.finish(self.broker.start())
+
+    def finish(self, later: Later[T]) -> T:
+        self.runtime.run_workers()
+        return later.result()
+
+    def work_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            assert self.runtime.run_workers(1) == 1, "nothing is left to do"
+
+    def create(self, name: str, partition_count: int = 1) -> Later[list[TopicResult]]:
+        return self.broker.make_topics([NewTopic(name, partition_count)])
+
+    def directories(self) -> list[str]:
+        """Those of partitions that are served, or would be after a restart."""
+        return sorted(
+            path.name
+            for path in self.directory.iterdir()
+            if path.is_dir() and not path.name.endswith("-delete")
+        )
+
+    def append(self, topic: str, value: bytes) -> None:
+        partition = self.broker.partitions.find(topic, 0)
+        partition.append(build_batch([Record(0, 1, None, value, ())]), 1)
+
+    def values(self, topic: str) -> list[bytes | None]:
+        """What is served of a topic, asked for by its id as clients do."""
+        topic_id = self.broker.image.topics[topic].topic_id
+        log = self.broker.partitions.find(topic_id.bytes, 0).log
+        return [record.value for record in log.records()]
+
+    def close(self) -> None:
+        self.broker.stop()
+        self.finish(self.tree.close())
+        self.store.close()
+
+    def kill(self) -> None:
+        """Ends in the middle of the work: only what the system holds is let go."""
+        self.runtime._work.clear()
+        self.finish(self.tree.close())
+        self.store._lock.release()
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[World]:
+    world = World(directory)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with opened(tmp_path) as world:
+        yield world
+
+
+def test_a_topic_deleted_while_its_directories_are_made_leaves_none(world: World) -> None:
+    created = world.create("t", 3)
+    world.work_until(lambda: "t" in world.broker.image.topics)
+    deleted = world.broker.remove_topics(["t"])
+    while "t" in world.broker.image.topics:
+        world.runtime._work.rotate(-1)  # another worker is quicker than the one that makes them
+        assert world.runtime.run_workers(1) == 1
+    assert world.directories() == [], "the directories are still to be made"
+    assert world.finish(deleted)[0].error is None
+    assert created.done
+    assert world.store.list() == []
+    assert world.directories() == []
+
+
+def test_a_topic_made_again_at_once_is_the_new_one(world: World) -> None:
+    world.create("t")
+    world.work_until(lambda: "t" in world.broker.image.topics)
+    world.broker.remove_topics(["t"])
+    while "t" in world.broker.image.topics:
+        world.runtime._work.rotate(-1)
+        assert world.runtime.run_workers(1) == 1
+    again = world.finish(world.create("t"))[0].topic
+    assert again is not None
+    partition = world.broker.partitions.find(again.topic_id.bytes, 0)
+    assert partition.topic_id == again.topic_id
+    assert partition.log.topic_id == again.topic_id
+    world.append("t", b"new")
+    assert world.values("t") == [b"new"]
+
+
+def test_what_a_deleted_topic_left_behind_is_not_served_as_a_new_ones(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.finish(world.create("t"))
+    world.append("t", b"old")
+    world.broker.remove_topics(["t"])
+    world.work_until(lambda: "t" not in world.broker.image.topics)
+    world.kill()  # the tree knows of the deletion, the directory does not
+    assert world.directories() == ["t-0"]
+    with opened(tmp_path) as restarted:
+        assert restarted.finish(restarted.create("t"))[0].error is None
+        assert restarted.values("t") == []
+        restarted.append("t", b"new")
+        assert restarted.values("t") == [b"new"]
+        kept = [name for name in restarted.directories() if name.endswith("-stray")]
+        assert len(kept) == 1, "set aside, not removed"
+
+
+def test_a_disk_that_fails_one_topic_fails_no_other(world: World) -> None:
+    world.files.fail("rename", EIO, suffix="-delete")
+    failed = world.finish(world.create("broken", 2))[0]
+    assert failed.error is not None
+    assert failed.error.code == ErrorCode.KAFKA_STORAGE_ERROR
+    world.files.heal()
+    assert world.finish(world.create("sound"))[0].error is None
+    assert world.finish(world.broker.remove_topics(["broken"]))[0].error is None
+    assert world.finish(world.create("broken"))[0].error is None
+    world.append("broken", b"now")
+
+
+def test_partitions_made_before_the_disk_failed_go_with_their_topic(world: World) -> None:
+    prepared = []
+    prepare = world.store.prepare
+
+    def fail_second(topic: str, partition: int, *rest: object) -> object:
+        if partition == 1:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk")
+        prepared.append(partition)
+        return prepare(topic, partition, *rest)  # type: ignore[arg-type]
+
+    world.store.prepare = fail_second  # type: ignore[method-assign, assignment]
+    assert world.finish(world.create("t", 2))[0].error is not None
+    assert prepared == [0]
+    assert world.directories() == ["t-0"]
+    assert world.store.list() == [("t", 0)], "what was made is known, and served"
+    world.store.prepare = prepare  # type: ignore[method-assign]
+    world.finish(world.broker.remove_topics(["t"]))
+    assert world.directories() == []
+    assert world.finish(world.create("t", 2))[0].error is None
+
+
+def test_files_that_an_earlier_run_left_deleted_are_removed(tmp_path: Path) -> None:
+    with opened(tmp_path) as world:
+        world.finish(world.create("t"))
+        world.finish(world.broker.remove_topics(["t"]))
+        assert any(path.name.endswith("-delete") for path in tmp_path.iterdir())
+    with opened(tmp_path) as world:
+        world.runtime.advance(world.broker.settings["log.segment.delete.delay.ms"])
+        world.runtime.run_workers()
+        assert not any(path.is_dir() for path in tmp_path.iterdir())
