@@ -244,12 +244,11 @@ class CoordinatorRuntime(Generic[R]):
         lane.appending = step
         try:
             records = [record.encode() for record in step.records]
-        except ValueError as error:
+            appending = self._log.append(self._partition, records)
+        except Exception as error:  # whatever it is, the key must not wait for it for ever
             self._appended(key, lane, step, error)
             return
-        self._log.append(self._partition, records).then(
-            lambda appended: self._appended(key, lane, step, appended.error)
-        )
+        appending.then(lambda appended: self._appended(key, lane, step, appended.error))
 
     def _appended(
         self, key: str, lane: _Lane[R], step: Step[R], error: BaseException | None
@@ -259,11 +258,16 @@ class CoordinatorRuntime(Generic[R]):
         lane.appending = None
         follow: Step[R] = Step(self._runtime.monotonic_ms(), self._runtime.time_ms())
         if error is None:
-            for record in step.records:
-                self._replay(record)
-            for committed in step.committed:
-                committed(follow)
-            step.release()
+            try:
+                for record in step.records:
+                    self._replay(record)
+                for committed in step.committed:
+                    committed(follow)
+            except Exception:
+                logger.exception("Records of %s were stored but not taken over", key)
+                step.refuse(ErrorCode.UNKNOWN_SERVER_ERROR)
+            else:
+                step.release()
         else:
             code = coordinator_error(error)
             logger.warning(

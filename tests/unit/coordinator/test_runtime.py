@@ -222,3 +222,28 @@ def test_closing_refuses_all_and_stops_the_timers(fixture: Fixture) -> None:
     fixture.time.advance(100)
     assert (fixture.replayed, fixture.woken, fixture.time.timer_count) == ([], [], 0)
     fixture.runtime.run("g", lambda step: step.wake_by(0))
+
+
+def test_a_fault_of_the_log_refuses_one_event_and_holds_up_none(fixture: Fixture) -> None:
+    append = fixture.log.append
+
+    def raises(partition: int, records: list[tuple[bytes, bytes | None]]) -> Later[int]:
+        raise OverflowError("a batch that can't be built")
+
+    fixture.log.append = raises  # type: ignore[method-assign]
+    assert fixture.write("g", "one").result() == "UNKNOWN_SERVER_ERROR"
+    fixture.log.append = append  # type: ignore[method-assign]
+    assert fixture.write("g", "two").result() == "two"
+
+
+def test_a_fault_in_the_replay_refuses_one_event_and_holds_up_none(
+    fixture: Fixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    def replay(note: Note) -> None:
+        if note.text == "one":
+            raise KeyError(note.text)
+
+    fixture.runtime._replay = replay
+    assert fixture.write("g", "one").result() == "UNKNOWN_SERVER_ERROR"
+    assert fixture.write("g", "two").result() == "two"
+    assert "not taken over" in caplog.text
