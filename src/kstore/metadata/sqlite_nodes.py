@@ -39,6 +39,10 @@ FORMAT = 1
 
 _APPLICATION_ID = 0x6B73746F
 
+# Topics must be deletable on a full disk: the room for some changes is taken while there is some.
+_RESERVE = 256 << 10
+_CHECKPOINT_PAGES = 32
+
 # What a big transaction leaves of its write-ahead log once it is no longer needed.
 _WAL_SIZE_KEPT = 4 << 20
 
@@ -95,6 +99,7 @@ class NodeTable:
         version = execute("PRAGMA user_version").fetchone()[0]
         if application_id == 0 and execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             self._connection.executescript(_SCHEMA)
+            self._reserve()
             return
         if application_id != _APPLICATION_ID:
             raise StoreError(f"{file}: this is not a metadata file of kstore")
@@ -104,6 +109,25 @@ class NodeTable:
             )
         # Whoever created them is gone: the exclusive lock is ours.
         execute("DELETE FROM node WHERE ephemeral")
+        self._reserve()
+
+    def _reserve(self) -> None:
+        """Takes room in the file (as free pages) and in its write-ahead log, and keeps it.
+
+        The log is begun anew after every checkpoint, so small changes need no more room than this.
+        The first change after it syncs the reserve too. On a full disk there is none to be had.
+        """
+        execute = self._connection.execute
+        execute("PRAGMA wal_autocheckpoint = 0")
+        execute("PRAGMA synchronous = NORMAL")
+        try:
+            execute(f"CREATE TABLE reserve AS SELECT zeroblob({_RESERVE}) AS room")
+            execute("DROP TABLE reserve")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise
+        execute("PRAGMA synchronous = FULL")
+        execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
     # Transactions
 

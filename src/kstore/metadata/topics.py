@@ -13,7 +13,7 @@ from uuid import UUID
 
 from kstore.configs import TopicDefaults, check_topic_configs
 from kstore.errors import ErrorCode, KafkaError
-from kstore.metadata.cluster import Cluster, Listener
+from kstore.metadata.cluster import Cluster, Listener, Plan
 from kstore.metadata.draft import Draft
 from kstore.metadata.image import MetadataImage, PartitionImage, TopicImage
 from kstore.metadata.layout import new_topic_id
@@ -75,19 +75,38 @@ class Topics:
                 return [TopicResult(topic.name, too_many_partitions(), None) for topic in topics]
             return [_create(draft, topic, self._defaults, validate_only) for topic in topics]
 
-        return self._cluster.submit(plan)
+        return self._submit(plan, [topic.name for topic in topics])
 
     def delete(self, keys: Sequence[str | UUID]) -> Later[list[TopicResult]]:
         """Deletes topics by name or id in one transaction; a result for each, in order."""
-        return self._cluster.submit(lambda draft: [_delete(draft, key) for key in keys])
+        return self._submit(
+            lambda draft: [_delete(draft, key) for key in keys],
+            [key if isinstance(key, str) else "" for key in keys],
+        )
 
     def add_partitions(
         self, wanted: Sequence[MorePartitions], validate_only: bool = False
     ) -> Later[list[TopicResult]]:
         """Adds partitions to topics in one transaction; a result for each, in order."""
-        return self._cluster.submit(
-            lambda draft: add_partitions(draft, wanted, validate_only=validate_only)
+        return self._submit(
+            lambda draft: add_partitions(draft, wanted, validate_only=validate_only),
+            [topic.name for topic in wanted],
         )
+
+    def _submit(self, plan: Plan[list[TopicResult]], names: list[str]) -> Later[list[TopicResult]]:
+        """Makes a change; one that can't be stored is the error of each of its topics."""
+        answered: Later[list[TopicResult]] = Later()
+
+        def answer(done: Later[list[TopicResult]]) -> None:
+            if isinstance(done.error, KafkaError):
+                answered.complete([TopicResult(name, done.error, None) for name in names])
+            elif done.error is not None:
+                answered.fail(done.error)
+            else:
+                answered.complete(done.result())
+
+        self._cluster.submit(plan).then(answer)
+        return answered
 
     def bump_leader_epochs(self) -> Later[int]:
         """Raises the leader epoch of each partition this broker leads; how many there are.

@@ -1,0 +1,249 @@
+"""A real, small file system filled up under load, and room made on it again.
+
+Needs to mount a tmpfs: where that is not allowed these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+import pytest
+from kio.schema.errors import ErrorCode
+
+from kstore.wire.versions import ApiKey
+from tests.conformance.support.batches import batch, record
+from tests.conformance.support.broker import BrokerProcess, run_kstore
+from tests.conformance.support.raw_client import RawClient
+from tests.conformance.support.verbs import (
+    TIMEOUT_MS,
+    create_topic,
+    create_values,
+    end_offset,
+    list_offset,
+    produce,
+)
+
+DISK_SIZE = 8 << 20
+SEGMENT_SIZE = 1 << 20
+BIG = bytes(200_000)
+DEADLINE_S = 20
+EARLIEST = -2
+OK = ErrorCode.none
+FULL = ErrorCode.kafka_storage_error
+
+SETTINGS = {
+    "log.segment.bytes": SEGMENT_SIZE,
+    "offsets.topic.num.partitions": 1,
+    "log.segment.delete.delay.ms": 0,
+    # Many checkpoints fail while the disk is full.
+    "replica.high.watermark.checkpoint.interval.ms": 50,
+    "log.flush.offset.checkpoint.interval.ms": 50,
+}
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """A broker whose data directory is a file system of 8 MB."""
+    broker = BrokerProcess(tmp_path, SETTINGS)
+    broker.data_dir.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "tmpfs", str(broker.data_dir)]
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs root to mount a small file system")
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"a small file system can't be mounted here: {done.stderr.strip()}")
+    try:
+        yield broker.start()
+    finally:
+        if broker.process is not None:
+            broker.kill()
+        subprocess.run(["umount", str(broker.data_dir)], check=True)
+
+
+@pytest.fixture
+def client(broker: BrokerProcess) -> Iterator[RawClient]:
+    with RawClient(broker.bootstrap_servers) as connected:
+        yield connected
+
+
+class Load:
+    """A confluent-kafka producer that writes numbered records until it is refused."""
+
+    def __init__(self, broker: BrokerProcess, topic: str) -> None:
+        self.topic = topic
+        self.acknowledged: dict[int, bytes] = {}
+        self.refused = 0
+        self._sent = 0
+        self._producer = confluent_kafka.Producer(
+            {
+                "bootstrap.servers": broker.bootstrap_servers,
+                "enable.idempotence": True,
+                "linger.ms": 1,
+                "batch.num.messages": 20,
+                "message.timeout.ms": 1500,
+            }
+        )
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self.refused += 1
+        else:
+            assert message.offset() not in self.acknowledged
+            self.acknowledged[message.offset()] = message.value()
+
+    def run_until_refused(self) -> None:
+        deadline = time.monotonic() + 2 * DEADLINE_S
+        while not self.refused:
+            assert time.monotonic() < deadline, "the disk was never full"
+            self.write(50)
+        self._producer.flush(DEADLINE_S)
+
+    def write(self, count: int) -> None:
+        for _ in range(count):
+            value = b"%08d" % self._sent * 500
+            self._producer.produce(self.topic, value, partition=0, on_delivery=self._delivered)
+            self._sent += 1
+        self._producer.flush(DEADLINE_S)
+
+
+def read_all(broker: BrokerProcess, topic: str, start: int = 0) -> dict[int, bytes]:
+    """Every record of partition 0 by its offset, as a consumer sees it."""
+    consumer = confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    found: dict[int, bytes] = {}
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, 0, start)])
+        while True:
+            message = consumer.poll(DEADLINE_S)
+            assert message is not None, "the consumer got no answer"
+            error = message.error()
+            if error is not None:
+                assert error.code() == confluent_kafka.KafkaError._PARTITION_EOF, error
+                return found
+            found[message.offset()] = message.value()
+    finally:
+        consumer.close()
+
+
+def holds(load: Load, found: dict[int, bytes]) -> None:
+    """What was acknowledged is there; what was not may be there, but nothing twice."""
+    missing = {offset for offset, value in load.acknowledged.items() if found.get(offset) != value}
+    assert not missing, f"{len(missing)} acknowledged records are lost"
+    values = list(found.values())
+    assert values == sorted(set(values))
+
+
+def has_room(file: io.FileIO, size: int) -> bool:
+    try:
+        file.write(bytes(size))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return False
+    return True
+
+
+def take_the_rest(directory: Path) -> Path:
+    """A file that takes every byte that is left."""
+    filler = directory / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (65536, 4096):
+            while has_room(file, size):
+                pass
+    return filler
+
+
+def fill_topic(client: RawClient, topic: str, count: int) -> None:
+    for _ in range(count):
+        assert produce(client, topic, {0: batch([record(value=BIG)])})[0].error_code is OK
+
+
+def eventually(check: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not check():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def is_refused(client: RawClient, topic: str) -> bool:
+    """Tries to write a large record: is the disk too full for it?"""
+    code = produce(client, topic, {0: batch([record(value=BIG)])})[0].error_code
+    assert code in (OK, FULL)
+    return code is FULL
+
+
+def delete_records(client: RawClient, topic: str) -> Any:
+    wanted = {"name": topic, "partitions": [{"partition_index": 0, "offset": -1}]}
+    values = {"topics": [wanted], "timeout": TIMEOUT_MS}
+    return client.ask(ApiKey.DELETE_RECORDS, 2, values).topics[0].partitions[0]
+
+
+def delete_topic(client: RawClient, topic: str) -> ErrorCode:
+    values = {"topics": [{"name": topic, "topic_id": None}], "timeout": TIMEOUT_MS}
+    code = client.ask(ApiKey.DELETE_TOPICS, 6, values).responses[0].error_code
+    assert isinstance(code, ErrorCode)
+    return code
+
+
+def test_a_disk_that_fills_up_under_load(broker: BrokerProcess, client: RawClient) -> None:
+    for topic in ("load", "trimmed", "deleted"):
+        create_topic(client, topic)
+    for topic in ("trimmed", "deleted"):
+        fill_topic(client, topic, 8)
+    load = Load(broker, "load")
+    load.run_until_refused()
+    assert load.acknowledged
+    filler = take_the_rest(broker.data_dir)
+
+    # Full: what can't be written is refused with the code that says so; all is read as before.
+    for topic in ("trimmed", "deleted"):
+        # Room that a segment was given before is still used.
+        eventually(partial(is_refused, client, topic), f"{topic} has room")
+    holds(load, read_all(broker, "load"))
+    refused = client.ask(ApiKey.CREATE_TOPICS, 7, create_values("new")).topics[0]
+    assert refused.error_code is FULL
+    eventually(lambda: broker.output().count("checkpoint failed") > 1, "no checkpoint failed")
+
+    # Deleting records makes room, which is used without a restart.
+    end = end_offset(client, "trimmed")
+    result = delete_records(client, "trimmed")
+    assert (result.error_code, result.low_watermark) == (OK, end)
+    assert list_offset(client, "trimmed", EARLIEST).offset == end
+    assert not is_refused(client, "trimmed")
+    take_the_rest(broker.data_dir)
+    eventually(partial(is_refused, client, "trimmed"), "the disk is not full again")
+
+    # And so does deleting a topic.
+    assert delete_topic(client, "deleted") is OK
+    eventually(lambda: not is_refused(client, "trimmed"), "a deleted topic made no room")
+
+    # As if nothing had been: also for the producer that was refused, and for the checkpoints.
+    filler.unlink()
+    before = len(load.acknowledged)
+    load.write(50)
+    assert len(load.acknowledged) == before + 50
+    create_topic(client, "later")
+    start_file = broker.data_dir / "log-start-offset-checkpoint"
+    eventually(lambda: f"trimmed 0 {end}" in start_file.read_text(), "no checkpoint since")
+    holds(load, read_all(broker, "load"))
+    broker.kill()
+    broker.start()
+    holds(load, read_all(broker, "load"))
+    broker.stop()
+    run_kstore("check", str(broker.data_dir))
