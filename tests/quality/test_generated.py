@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("tool", ["tools/generate_api_table.py", "bench/report.py"])
+@pytest.mark.parametrize(
+    "tool", ["tools/generate_api_table.py", "tools/generate_configs_page.py", "bench/report.py"]
+)
 def test_a_generated_page_is_up_to_date(tool: str) -> None:
     done = subprocess.run(
         [sys.executable, tool, "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60
