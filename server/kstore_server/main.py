@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kstore.configs import ConfigError, Settings, load, parse_properties
-from kstore.errors import StoreError
+from kstore.errors import KafkaError, StoreError
 from kstore_server.server import Server
 
 __all__ = ["ServeOptions", "new_runner", "serve"]
@@ -46,7 +46,7 @@ def serve(options: ServeOptions) -> int:
         settings = _settings(options)
         with new_runner() as runner:
             runner.run(_run(settings, options.ready_file))
-    except (ConfigError, StoreError) as error:
+    except (ConfigError, StoreError, KafkaError) as error:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(f"{error.filename or ''}: {error.strerror}".removeprefix(": "))

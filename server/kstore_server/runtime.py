@@ -21,6 +21,8 @@ class AsyncioRuntime:
     def __init__(self, worker_count: int = 4) -> None:
         self._loop = asyncio.get_running_loop()
         self._workers = ThreadPoolExecutor(worker_count, thread_name_prefix="kstore-worker")
+        self._working_count = 0
+        self._nothing_runs = asyncio.Event()
 
     def time_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -36,17 +38,30 @@ class AsyncioRuntime:
 
     def run_in_worker(self, work: Callable[[], T]) -> Later[T]:
         later: Later[T] = Later()
+        self._working_count += 1
 
         def run() -> None:
             try:
                 value = work()
             except Exception as error:
-                self._loop.call_soon_threadsafe(later.fail, error)
+                self._loop.call_soon_threadsafe(self._worked, later.fail, error)
             else:
-                self._loop.call_soon_threadsafe(later.complete, value)
+                self._loop.call_soon_threadsafe(self._worked, later.complete, value)
 
         self._workers.submit(run)
         return later
+
+    def _worked(self, finish: Callable[[Any], None], outcome: Any) -> None:
+        finish(outcome)
+        self._working_count -= 1
+        if not self._working_count:
+            self._nothing_runs.set()
+
+    async def idle(self) -> None:
+        """Returns when no work is in a worker, nor what its results have led to."""
+        while self._working_count:
+            self._nothing_runs.clear()
+            await self._nothing_runs.wait()
 
     async def wait(self, later: Later[T]) -> T:
         """The value of a `Later`, for the few coroutines that start and stop the server."""

@@ -66,7 +66,7 @@ class BrokerThread:
         self._thread.start()
         ready.wait()
         if self._error is not None:
-            error = self._error
+            error, self._error = self._error, None
             self._join()
             self._remove_directory()
             raise error
@@ -81,7 +81,8 @@ class BrokerThread:
             self._join()
         self._remove_directory()
         if self._error is not None:
-            raise self._error
+            error, self._error = self._error, None
+            raise error
 
     def restart(self) -> None:
         """A clean stop and a new start on the same port and directory."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kstore.errors import ErrorCode, KafkaError
 from kstore_server.main import ServeOptions, serve
+from kstore_server.server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +54,17 @@ def test_a_file_that_is_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert refusal(b"# gr\xfc\xdfe\nnum.partitions=\xfc\n", tmp_path, capsys).startswith(
         "kstore: Invalid value ü for configuration num.partitions"
     )
+
+
+def test_a_disk_that_fails_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where metadata meets a full disk."""
+
+    async def start(_: Server) -> None:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The metadata can't be stored: disk full")
+
+    monkeypatch.setattr(Server, "start", start)
+    options = ServeOptions(None, tmp_path / "data", "127.0.0.1:0", None, {}, None)
+    assert serve(options) == 1
+    assert capsys.readouterr().err == "kstore: The metadata can't be stored: disk full\n"

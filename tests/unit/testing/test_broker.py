@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -93,6 +94,25 @@ def test_what_keeps_a_broker_from_starting_is_raised(tmp_path: Path) -> None:
     with BrokerThread(tmp_path), pytest.raises(StoreError, match="in use"):
         BrokerThread(tmp_path).start()
     assert set(threading.enumerate()) == before
+
+
+def test_a_broker_that_could_not_start_may_start_later(tmp_path: Path) -> None:
+    second = BrokerThread(tmp_path)
+    with BrokerThread(tmp_path), pytest.raises(StoreError, match="in use"):
+        second.start()
+    with second:
+        assert write_and_read(second.bootstrap_servers, "t", [b"1"]) == [b"1"]
+
+
+def test_plain_asyncio_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no uvloop: large replies, a group, a restart."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    values = [b"%d" % number + bytes(500_000) for number in range(20)]
+    with BrokerThread() as broker:
+        assert type(broker._loop).__module__.startswith("asyncio.")
+        assert write_and_read(broker.bootstrap_servers, "t", values) == values
+        broker.restart()
+        assert write_and_read(broker.bootstrap_servers, "u", [b"after"]) == [b"after"]
 
 
 def test_two_brokers_side_by_side() -> None:
