@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("serve", "", "Run a broker."),
-    Command("topics", "topics:topics", "Create, list, describe or delete topics."),
+    Command("topics", "topics:topics", "Create, list, describe, alter or delete topics."),
     Command(
         "console-producer",
         "console_producer:console_producer",
@@ -44,8 +44,21 @@ COMMANDS = (
         "List, describe or delete consumer groups; reset or delete their offsets.",
         {"--state": "", "--type": ""},
     ),
+    Command("configs", "configs:configs", "Show or change configs of topics and brokers."),
+    Command("get-offsets", "get_offsets:get_offsets", "Show the end or start of each partition."),
+    Command(
+        "delete-records", "delete_records:delete_records", "Delete records below given offsets."
+    ),
+    Command("log-dirs", "log_dirs:log_dirs", "Show data directories and their partitions."),
+    Command(
+        "broker-api-versions",
+        "broker_api_versions:broker_api_versions",
+        "Show which APIs each broker serves.",
+    ),
+    Command("features", "features:features", "Show the features of a cluster."),
     Command("dump-log", "dump_log:dump_log", "Print log segments and their indexes."),
     Command("check", "check:check", "Check a data directory, without changing it."),
+    Command("aliases", "aliases:aliases", "Print aliases, so that kafka-topics means ours."),
     Command("version", "", "Print the version."),
 )
 
@@ -98,5 +111,5 @@ def _print_commands() -> None:
     print("Usage: kstore COMMAND [OPTIONS]\n")
     print("Kafka's tools, and a broker, in one command.\n\nCommands:")
     for command in COMMANDS:
-        print(f"  {command.name:18}{command.summary}")
+        print(f"  {command.name:21}{command.summary}")
     print("\n`kstore COMMAND --help` lists the options of a command.")

@@ -19,14 +19,12 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from kstore.cli.errors import CallError, CommandError, warn
-from kstore.cli.properties import client_settings
+from kstore.cli.properties import DEFAULT_TIMEOUT_S, client_settings, timeout_of
 
-__all__ = ["Cluster", "Watch", "explain", "metadata", "new_client", "timeout_of"]
+__all__ = ["Cluster", "Watch", "explain", "metadata", "new_client"]
 
 T = TypeVar("T")
 ClientT = TypeVar("ClientT")
-
-DEFAULT_TIMEOUT_S = 30.0
 
 # A broker that has just been started gets this long before "connection refused" is taken as final.
 _CONNECT_GRACE_S = 2.0
@@ -133,17 +131,6 @@ def metadata(
         watch.check()
         if time.monotonic() > deadline:
             raise watch.unreachable()
-
-
-def timeout_of(settings: Mapping[str, str]) -> float:
-    """Seconds to wait for an answer, from Kafka's settings for that."""
-    for name in ("default.api.timeout.ms", "request.timeout.ms"):
-        if name in settings:
-            try:
-                return int(settings[name]) / 1000
-            except ValueError:
-                raise CallError(f"{name}={settings[name]}: want a number") from None
-    return DEFAULT_TIMEOUT_S
 
 
 class Cluster:

@@ -15,7 +15,9 @@ from pathlib import Path
 from kstore.cli.errors import CallError
 from kstore.configs.properties import parse_properties
 
-__all__ = ["client_settings", "parse_pairs", "read_properties"]
+__all__ = ["DEFAULT_TIMEOUT_S", "client_settings", "parse_pairs", "read_properties", "timeout_of"]
+
+DEFAULT_TIMEOUT_S = 30.0
 
 # Java client settings that say nothing to confluent-kafka, which knows bytes only and blocks where
 # its caller says.
@@ -66,6 +68,17 @@ def read_properties(file: Path | None) -> dict[str, str]:
         return parse_properties(file.read_text("iso-8859-1"))
     except (OSError, ValueError) as error:
         raise CallError(f"{file}: {error}") from error
+
+
+def timeout_of(settings: Mapping[str, str]) -> float:
+    """Seconds to wait for an answer, from Kafka's settings for that."""
+    for name in ("default.api.timeout.ms", "request.timeout.ms"):
+        if name in settings:
+            try:
+                return int(settings[name]) / 1000
+            except ValueError:
+                raise CallError(f"{name}={settings[name]}: want a number") from None
+    return DEFAULT_TIMEOUT_S
 
 
 def client_settings(java: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """`kstore topics`: Kafka's kafka-topics (`TopicCommand`), by confluent-kafka's admin client.
 
-Flags and texts are Kafka's. Not there: `--alter` and the reassignments that Kafka's tool shows
-while partitions move.
+Flags and texts are Kafka's. Not there: the reassignments that Kafka's tool shows while partitions
+move.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kstore.cli.properties import read_properties
 if TYPE_CHECKING:
     from kstore.cli.clients import Cluster
 
-__all__ = ["TopicOptions", "matching_topics", "topics"]
+__all__ = ["INTERNAL_TOPICS", "TopicOptions", "matching_topics", "topic_pattern", "topics"]
 
 INTERNAL_TOPICS = {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 
@@ -60,6 +60,7 @@ def topics(
     create: Annotated[bool, typer.Option("--create", help="Create a topic.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List topics.")] = False,
     describe: Annotated[bool, typer.Option("--describe", help="Show partitions.")] = False,
+    alter: Annotated[bool, typer.Option("--alter", help="Add partitions.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="Delete topics.")] = False,
     topic: Annotated[
         str | None,
@@ -69,7 +70,7 @@ def topics(
         str | None, typer.Option("--topic-id", help="The id of the topic to describe.")
     ] = None,
     partitions: Annotated[
-        int | None, typer.Option("--partitions", help="Number of partitions of the new topic.")
+        int | None, typer.Option("--partitions", help="Number of partitions to be there.")
     ] = None,
     replication_factor: Annotated[
         int | None, typer.Option("--replication-factor", help="Replicas of each new partition.")
@@ -113,7 +114,7 @@ def topics(
     command_config: CommandConfig = None,
     json: Json = False,
 ) -> None:
-    """Create, list, describe or delete topics."""
+    """Create, list, describe, alter or delete topics."""
     options = TopicOptions(
         topic=topic,
         topic_id=topic_id,
@@ -131,7 +132,13 @@ def topics(
         at_min_isr=at_min_isr,
         as_json=json,
     )
-    given = {"--create": create, "--list": list_, "--describe": describe, "--delete": delete}
+    given = {
+        "--create": create,
+        "--list": list_,
+        "--describe": describe,
+        "--alter": alter,
+        "--delete": delete,
+    }
     action = _action([name for name, present in given.items() if present])
     _check(action, options)
 
@@ -142,7 +149,7 @@ def topics(
 
 def _action(given: Sequence[str]) -> str:
     if len(given) != 1:
-        raise CallError("want exactly one of --list, --describe, --create, --delete")
+        raise CallError("want exactly one of --list, --describe, --create, --alter, --delete")
     return given[0]
 
 
@@ -150,12 +157,18 @@ def _check(action: str, options: TopicOptions) -> None:
     """Refuses options that don't go together, as Kafka's tool does."""
     only_with = {
         "--config": (bool(options.configs), ("--create",)),
-        "--partitions": (options.partitions is not None, ("--create",)),
+        "--partitions": (options.partitions is not None, ("--create", "--alter")),
         "--replication-factor": (options.replication_factor is not None, ("--create",)),
-        "--replica-assignment": (options.replica_assignment is not None, ("--create",)),
+        "--replica-assignment": (
+            options.replica_assignment is not None,
+            ("--create", "--alter"),
+        ),
         "--if-not-exists": (options.if_not_exists, ("--create",)),
-        "--if-exists": (options.if_exists, ("--delete", "--describe")),
-        "--exclude-internal": (options.exclude_internal, ("--list", "--describe")),
+        "--if-exists": (options.if_exists, ("--delete", "--describe", "--alter")),
+        "--exclude-internal": (
+            options.exclude_internal,
+            ("--list", "--describe", "--alter"),
+        ),
         "--topic-id": (options.topic_id is not None, ("--describe",)),
         "--topics-with-overrides": (options.topics_with_overrides, ("--describe",)),
         "the partition filters": (options.reports > 0, ("--describe",)),
@@ -163,17 +176,21 @@ def _check(action: str, options: TopicOptions) -> None:
     for name, (given, actions) in only_with.items():
         if given and action not in actions:
             raise CallError(f"{name} can't be used with {action}")
-    if action in ("--create", "--delete") and options.topic is None:
+    if action == "--alter" and options.partitions is None:
+        raise CallError("--alter needs --partitions; `kstore configs` changes a topic's configs")
+    if action in ("--create", "--alter", "--delete") and options.topic is None:
         raise CallError(f"{action} needs --topic")
     if options.reports + options.topics_with_overrides > 1:
         raise CallError("want only one of the options that filter what is described")
     if action == "--describe" and options.if_exists and not (options.topic or options.topic_id):
         raise CallError("--if-exists needs --topic or --topic-id")
     if action == "--create":
-        _check_numbers(options)
+        _check_replicas(options)
+    if options.partitions is not None and options.partitions < 1:
+        raise CallError("the partitions must be greater than 0")
 
 
-def _check_numbers(options: TopicOptions) -> None:
+def _check_replicas(options: TopicOptions) -> None:
     numbers = (options.partitions, options.replication_factor)
     if options.replica_assignment is not None and numbers != (None, None):
         raise CallError(
@@ -182,8 +199,6 @@ def _check_numbers(options: TopicOptions) -> None:
     factor = options.replication_factor
     if factor is not None and not 1 <= factor <= _INT16_MAX:
         raise CallError(f"the replication factor must be between 1 and {_INT16_MAX} inclusive")
-    if options.partitions is not None and options.partitions < 1:
-        raise CallError("the partitions must be greater than 0")
 
 
 def matching_topics(
@@ -198,12 +213,16 @@ def matching_topics(
         names = [name for name in names if name not in INTERNAL_TOPICS]
     if pattern is None:
         return names
-    expression = pattern.replace(",", "|").replace(" ", "").strip("\"'")
+    allowed = topic_pattern(pattern)
+    return [name for name in names if allowed.fullmatch(name)]
+
+
+def topic_pattern(pattern: str) -> re.Pattern[str]:
+    """Kafka's include list as a regular expression, to match whole names. Raises `CallError`."""
     try:
-        allowed = re.compile(expression)
+        return re.compile(pattern.replace(",", "|").replace(" ", "").strip("\"'"))
     except re.error as error:
         raise CallError(f"--topic {pattern} is no regular expression: {error}") from None
-    return [name for name in names if allowed.fullmatch(name)]
 
 
 def _list(cluster: Cluster, options: TopicOptions) -> None:
@@ -288,6 +307,31 @@ def _delete(cluster: Cluster, options: TopicOptions) -> None:
         output.print_json({"topic": name, "deleted": True} for name in names)
 
 
+def _alter(cluster: Cluster, options: TopicOptions) -> None:
+    from confluent_kafka.admin import NewPartitions
+
+    names = matching_topics(cluster, options.topic, exclude_internal=options.exclude_internal)
+    if not names and not options.if_exists:
+        raise CommandError(f"topic '{options.topic}' does not exist")
+    known = cluster.metadata().topics
+    count = options.partitions or 0
+    wanted = []
+    for name in names:
+        replicas: dict[str, list[list[int]]] = {}
+        if options.replica_assignment:
+            # Kafka's list begins with the partitions that are there already.
+            replicas["replica_assignment"] = parse_replica_assignment(options.replica_assignment)[
+                len(known[name].partitions) :
+            ]
+        wanted.append(NewPartitions(name, count, **replicas))
+    if wanted:
+        futures = cluster.admin.create_partitions(wanted, request_timeout=cluster.timeout_s)
+        for name in names:
+            cluster.wait(futures[name])
+    if options.as_json:
+        output.print_json({"topic": name, "partition_count": count} for name in names)
+
+
 def _describe(cluster: Cluster, options: TopicOptions) -> None:
     from kstore.cli.topic_description import describe
 
@@ -298,5 +342,6 @@ _ACTIONS: dict[str, Callable[[Cluster, TopicOptions], None]] = {
     "--create": _create,
     "--list": _list,
     "--describe": _describe,
+    "--alter": _alter,
     "--delete": _delete,
 }

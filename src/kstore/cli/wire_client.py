@@ -32,10 +32,9 @@ _MAX_RESPONSE_SIZE = 256 * 1024 * 1024
 
 _SIZE = Struct(">i")
 
-_API_VERSIONS = ApiVersionsRequest.API_KEY
-
-# What any broker since Kafka 2.4 answers; an older one refuses it.
-_API_VERSIONS_VERSION = 3
+# The newest version first; a broker that does not know it answers in version 0 (KIP-511). All since
+# Kafka 2.4 know version 3; version 4 alone names features that may be off.
+_API_VERSIONS_VERSIONS = (4, 3)
 
 _UNSUPPORTED = int(ErrorCode.UNSUPPORTED_VERSION).to_bytes(2, "big")
 
@@ -93,20 +92,22 @@ class WireClient:
         if served is None or newest < max(served.min_version, request.VERSIONS.min):
             name = MODULES[key].name
             raise CommandError(f"the broker at {self.address} does not serve {name} (API {key})")
-        return self._exchange(request, newest, response_type)
+        return self._decode(self._send(request, newest), newest, response_type)
 
     def _api_versions(self) -> ApiVersionsResponse:
         request = ApiVersionsRequest(client_software_name="kstore", client_software_version="1")
-        answer = self._exchange(request, _API_VERSIONS_VERSION, ApiVersionsResponse)
-        check_error(answer.error_code, f"ApiVersions at {self.address}")
-        return answer
+        for version in _API_VERSIONS_VERSIONS:
+            data = self._send(request, version)
+            if data[4:6] != _UNSUPPORTED:
+                answer = self._decode(data, version, ApiVersionsResponse)
+                check_error(answer.error_code, f"ApiVersions at {self.address}")
+                return answer
+        raise CommandError(f"the broker at {self.address} is older than Kafka 2.4")
 
-    def _exchange(
-        self, request: Request, version: int, response_type: type[ResponseT]
-    ) -> ResponseT:
+    def _send(self, request: Request, version: int) -> bytes:
+        """Sends a request and gives the whole response, header included."""
         self._correlation_id += 1
-        key = request.API_KEY
-        header = RequestHeader(key, version, self._correlation_id, CLIENT_ID)
+        header = RequestHeader(request.API_KEY, version, self._correlation_id, CLIENT_ID)
         try:
             frame = encode_request_header(header) + encode_request(request, version)
         except ValueError as error:
@@ -116,12 +117,12 @@ class WireClient:
             (size,) = _SIZE.unpack(self._receive(_SIZE.size))
             if not 0 <= size <= _MAX_RESPONSE_SIZE:
                 raise CommandError(f"{self.address} does not speak Kafka's protocol")
-            data = self._receive(size)
+            return self._receive(size)
         except OSError as error:
             raise self._failed(error) from None
-        # An ApiVersions of a version that the broker does not know is answered in version 0.
-        if key == _API_VERSIONS and data[4:6] == _UNSUPPORTED:
-            raise CommandError(f"the broker at {self.address} is older than Kafka 2.4")
+
+    def _decode(self, data: bytes, version: int, response_type: type[ResponseT]) -> ResponseT:
+        key = response_type.API_KEY
         try:
             correlation_id, position = decode_response_header(key, version, data)
             answer = decode_response(key, version, data, position)

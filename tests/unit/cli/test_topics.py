@@ -27,10 +27,14 @@ TOPIC = Topic(
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("", "want exactly one of --list, --describe, --create, --delete"),
+        ("", "want exactly one of --list, --describe, --create, --alter, --delete"),
         ("--list --describe", "want exactly one of"),
         ("--create", "--create needs --topic"),
         ("--delete", "--delete needs --topic"),
+        ("--alter --topic t", "--alter needs --partitions"),
+        ("--alter --partitions 3", "--alter needs --topic"),
+        ("--alter --topic t --partitions 0", "the partitions must be greater than 0"),
+        ("--alter --topic t --partitions 2 --config a=b", "--config can't be used with --alter"),
         ("--list --partitions 3", "--partitions can't be used with --list"),
         ("--describe --config a=b", "--config can't be used with --describe"),
         ("--delete --topic t --if-not-exists", "--if-not-exists can't be used with --delete"),
