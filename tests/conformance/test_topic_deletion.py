@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from kio.schema.errors import ErrorCode
@@ -15,10 +14,10 @@ from tests.conformance.support.batches import batch
 from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.pipeline import PipelinedClient
 from tests.conformance.support.verbs import (
-    TIMEOUT_MS,
     by_partition,
     create_topic,
     create_values,
+    deletion_values,
     describe_topic,
     end_offset,
     fetch,
@@ -46,18 +45,8 @@ def other(broker: BrokerProcess) -> Iterator[PipelinedClient]:
         yield connected
 
 
-def deletion(*topics: str | uuid.UUID) -> dict[str, Any]:
-    asked = [
-        {"name": None, "topic_id": topic}
-        if isinstance(topic, uuid.UUID)
-        else {"name": topic, "topic_id": None}
-        for topic in topics
-    ]
-    return {"topics": asked, "timeout": TIMEOUT_MS}
-
-
 def delete(client: PipelinedClient, topic: str) -> None:
-    (result,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion(topic)).responses
+    (result,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion_values(topic)).responses
     assert result.error_code is OK
 
 
@@ -82,9 +71,9 @@ def test_what_is_asked_of_a_deleted_topic(client: PipelinedClient) -> None:
     by_id = {"topics": [{"name": None, "topic_id": topic_id}]}
     (found,) = client.ask(ApiKey.METADATA, 12, by_id).topics
     assert found.error_code is UNKNOWN_ID
-    (again,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion(topic)).responses
+    (again,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion_values(topic)).responses
     assert again.error_code is UNKNOWN_TOPIC
-    (again,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion(topic_id)).responses
+    (again,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion_values(topic_id)).responses
     assert again.error_code is UNKNOWN_ID
 
 
@@ -127,7 +116,7 @@ def test_deleted_and_made_again_in_one_write(client: PipelinedClient) -> None:
     for round_number in range(5):
         create = create_values(topic, partitions=3)
         client.send(
-            client.frame(ApiKey.DELETE_TOPICS, 6, deletion(topic)),
+            client.frame(ApiKey.DELETE_TOPICS, 6, deletion_values(topic)),
             client.frame(ApiKey.CREATE_TOPICS, 7, create),
         )
         assert client.next_reply().responses[0].error_code is OK

@@ -15,6 +15,8 @@ from kstore.metadata.topics import Topics
 
 __all__ = ["LiveSettings"]
 
+MAX_KNOWN_CONFIGS = 1000
+
 
 class LiveSettings:
     """Follows the metadata's configs. `settings` is a value: ask for it anew each time."""
@@ -26,6 +28,7 @@ class LiveSettings:
         self._partitions = partitions
         self._node_id = node_id
         self._listeners: list[Callable[[Settings], None]] = []
+        self._log_configs: dict[frozenset[tuple[str, str]], LogConfig] = {}
         self.settings = self._of(topics.image)
         topics.subscribe(self._changed)
 
@@ -34,8 +37,17 @@ class LiveSettings:
         self._listeners.append(listener)
 
     def log_config(self, topic: TopicImage) -> LogConfig:
-        """The config of a topic's logs."""
-        return log_config(self.settings, topic.configs)
+        """The config of a topic's logs; topics with the same configs share it.
+
+        It takes long to work out, and there may be thousands of topics, most of them alike.
+        """
+        key = frozenset(topic.configs.items())
+        config = self._log_configs.get(key)
+        if config is None:
+            if len(self._log_configs) == MAX_KNOWN_CONFIGS:
+                self._log_configs.clear()
+            config = self._log_configs[key] = log_config(self.settings, topic.configs)
+        return config
 
     def _of(self, image: MetadataImage) -> Settings:
         configs = image.broker_configs
@@ -46,18 +58,14 @@ class LiveSettings:
             self._reconfigure(change.changed)
             return
         self.settings = self._of(change.image)
+        self._log_configs.clear()
         self._reconfigure(change.image.topics.values())
         for listener in self._listeners:
             listener(self.settings)
 
     def _reconfigure(self, topics: Iterable[TopicImage]) -> None:
-        # Most topics have the same configs, and there may be thousands.
-        known: dict[frozenset[tuple[str, str]], LogConfig] = {}
         for topic in topics:
-            key = frozenset(topic.configs.items())
-            config = known.get(key)
-            if config is None:
-                config = known[key] = self.log_config(topic)
+            config = self.log_config(topic)
             for image in topic.partitions:
                 partition = self._partitions.get(topic.name, image.index)
                 if partition is not None and partition.log.config != config:

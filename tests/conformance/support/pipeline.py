@@ -62,8 +62,14 @@ class PipelinedClient(RawClient):
 
     def next_reply(self) -> Any:
         """The reply that is due, as kio's dataclass."""
+        return self.decode(self.next_frame())
+
+    def next_frame(self) -> bytes:
+        """The reply that is due, as bytes, for `decode`."""
+        return self._receive()
+
+    def decode(self, frame: bytes) -> Any:
         api_key, version, correlation_id = self._due.popleft()
-        frame = self._receive()
         response_class = load_response_schema(api_key, version)
         header, position = entity_reader(response_class.__header_schema__)(frame, 0)
         assert header.correlation_id == correlation_id, "replies in the order of requests"

@@ -20,6 +20,7 @@ __all__ = [
     "by_partition",
     "create_topic",
     "create_values",
+    "deletion_values",
     "describe_topic",
     "end_offset",
     "fetch",
@@ -105,6 +106,17 @@ def wait_for_leaders(client: RawClient, name: str, partitions: int) -> None:
             return
         assert time.monotonic() < deadline, f"{name} has no leaders: {codes}"
         time.sleep(0.01)
+
+
+def deletion_values(*topics: str | uuid.UUID) -> dict[str, Any]:
+    """A request to delete topics, given by name or by id, of version 6."""
+    asked = [
+        {"name": None, "topic_id": topic}
+        if isinstance(topic, uuid.UUID)
+        else {"name": topic, "topic_id": None}
+        for topic in topics
+    ]
+    return {"topics": asked, "timeout": TIMEOUT_MS}
 
 
 def describe_topic(client: RawClient, name: str, *, create: bool = False) -> Any:

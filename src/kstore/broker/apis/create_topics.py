@@ -14,8 +14,9 @@ from collections import Counter
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
-from kstore.configs import describe_topic_configs
+from kstore.configs import Settings, describe_topic_configs
 from kstore.errors import ErrorCode, KafkaError
+from kstore.metadata.image import TopicImage
 from kstore.metadata.partitions import TopicResult
 from kstore.metadata.topics import NewTopic
 from kstore.runtime import Later
@@ -49,7 +50,8 @@ def handle(request: CreateTopicsRequest, context: RequestContext) -> Later[Creat
             refused.append(_failed(topic.name, twice))
 
     def respond(results: list[TopicResult]) -> CreateTopicsResponse:
-        told = [_result(result, context) for result in results]
+        configs = _Configs(context.broker.settings)
+        told = [_result(result, configs) for result in results]
         return CreateTopicsResponse(topics=told + refused)
 
     return context.broker.make_topics(wanted, validate_only=request.validate_only).map(respond)
@@ -79,7 +81,31 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
     )
 
 
-def _result(result: TopicResult, context: RequestContext) -> CreatableTopicResult:
+class _Configs:
+    """The configs of new topics as they are told. Worked out once for all that are alike: there may
+    be thousands in one request, and the loop has others to serve."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[frozenset[tuple[str, str]], list[CreatableTopicConfigs]] = {}
+
+    def of(self, topic: TopicImage) -> list[CreatableTopicConfigs]:
+        key = frozenset(topic.configs.items())
+        if key not in self._known:
+            self._known[key] = [
+                CreatableTopicConfigs(
+                    name=config.name,
+                    value=config.value,
+                    config_source=config.source,
+                    is_sensitive=False,
+                    read_only=False,
+                )
+                for config in describe_topic_configs(self._settings, topic.configs)
+            ]
+        return self._known[key]
+
+
+def _result(result: TopicResult, configs: _Configs) -> CreatableTopicResult:
     if result.error is not None:
         return _failed(result.name, result.error)
     topic = result.topic
@@ -89,16 +115,7 @@ def _result(result: TopicResult, context: RequestContext) -> CreatableTopicResul
         topic_id=topic.topic_id,
         num_partitions=len(topic.partitions),
         replication_factor=len(topic.partitions[0].replicas),
-        configs=[
-            CreatableTopicConfigs(
-                name=config.name,
-                value=config.value,
-                config_source=config.source,
-                is_sensitive=False,
-                read_only=False,
-            )
-            for config in describe_topic_configs(context.broker.settings, topic.configs)
-        ],
+        configs=configs.of(topic),
     )
 
 
