@@ -281,5 +281,5 @@ class Broker:
             done.complete(None)
 
         self.groups.begin_load(partition.index)
-        self._group_log.read_all(partition).then(loaded)
+        self._group_log.read_newest(partition).then(loaded)
         return done

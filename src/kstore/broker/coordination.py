@@ -1,7 +1,7 @@
 """Where coordinators keep their records: the partitions of an internal topic.
 
 Appends go through `Partition` like everybody's; on one node a record is committed when it is
-appended. Thread: the loop; `read_all` reads in a worker.
+appended. Thread: the loop; `read_newest` reads in a worker.
 """
 
 from __future__ import annotations
@@ -38,16 +38,21 @@ class GroupLog:
             return Later.failed(error)
         return Later.of(appended.last_offset + 1)
 
-    def read_all(self, partition: Partition) -> Later[list[tuple[bytes | None, bytes | None]]]:
-        """Every record of a partition as `(key, value)`, oldest first.
+    def read_newest(self, partition: Partition) -> Later[list[tuple[bytes | None, bytes | None]]]:
+        """The newest record of each key as `(key, value)`, oldest first, as compaction leaves them.
 
-        Nothing is appended to it meanwhile: its coordinator is not at work yet.
+        The rest would be read for nothing, and there may be millions. Nothing is appended to the
+        partition meanwhile: its coordinator is not at work yet.
         """
-        if partition.log.log_start_offset == partition.log.log_end_offset:
+        log = partition.log
+        if log.log_start_offset == log.log_end_offset:
             return Later.of([])
-        return self._runtime.run_in_worker(
-            lambda: [
-                (record.key, record.value)
-                for record in partition.log.records(partition.log.log_start_offset)
-            ]
-        )
+
+        def read() -> list[tuple[bytes | None, bytes | None]]:
+            newest: dict[bytes | None, bytes | None] = {}
+            for record in log.records(log.log_start_offset):
+                newest.pop(record.key, None)
+                newest[record.key] = record.value
+            return list(newest.items())
+
+        return self._runtime.run_in_worker(read)
