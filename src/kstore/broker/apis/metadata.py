@@ -5,15 +5,18 @@
   v8: authorized operations on request. v9: flexible. v10: topics by id in the reply; v12: also in
   the request. v11: no operations on the cluster. v13: an error of the whole reply.
 
-Topics that don't exist are created when the client allows it and `auto.create.topics.enable` is on;
-the reply waits for them, so that the client needs no second try (Kafka answers first
-LEADER_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION and lets it come back).
+Topics that don't exist are created when the client allows it and `auto.create.topics.enable` is on.
+As in Kafka (AutoTopicCreationManager) the reply does not wait for that: it says
+UNKNOWN_TOPIC_OR_PARTITION, and the client comes back. Clients that ask for a topic just after they
+deleted it count on it (kafka-go).
 
 Left out: an authorizer. Without one everything is allowed, and that is what authorized operations
 say, as in Kafka.
 """
 
 from __future__ import annotations
+
+import logging
 
 from kstore.broker.api import Api
 from kstore.broker.authorized_operations import ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS
@@ -36,21 +39,20 @@ from kstore.wire.versions import ApiKey
 
 __all__ = ["API"]
 
+logger = logging.getLogger(__name__)
 
-def handle(
-    request: MetadataRequest, context: RequestContext
-) -> MetadataResponse | Later[MetadataResponse]:
+
+def handle(request: MetadataRequest, context: RequestContext) -> MetadataResponse:
     if request.topics is None or (context.api_version == 0 and not request.topics):
         image = context.broker.image
         return _response(
             request, context, [_found(topic, request) for topic in image.topics.values()]
         )
+    response = _response(request, context, _named(request, context))
     missing = _to_create(request.topics, request, context)
-    if not missing:
-        return _response(request, context, _named(request, context, {}))
-    return context.broker.create_topics(missing).map(
-        lambda errors: _response(request, context, _named(request, context, errors))
-    )
+    if missing:
+        context.broker.create_topics(missing).then(_log_failures)
+    return response
 
 
 def _to_create(
@@ -74,9 +76,17 @@ def _to_create(
     return list(found.values())
 
 
-def _named(
-    request: MetadataRequest, context: RequestContext, errors: dict[str, KafkaError]
-) -> list[MetadataResponseTopic]:
+def _log_failures(created: Later[dict[str, KafkaError]]) -> None:
+    """Nobody else hears why a topic did not come; that it came meanwhile is no failure."""
+    if created.error is not None:
+        logger.warning("topics not created automatically error=%s", created.error)
+        return
+    for name, error in created.result().items():
+        if error.code is not ErrorCode.TOPIC_ALREADY_EXISTS:
+            logger.warning("topic not created automatically topic=%s error=%s", name, error)
+
+
+def _named(request: MetadataRequest, context: RequestContext) -> list[MetadataResponseTopic]:
     """The topics that were asked for, each once."""
     image = context.broker.image
     results = []
@@ -94,7 +104,7 @@ def _named(
         else:
             name = wanted.name or ""
             topic = image.topics.get(name)
-            missing = MetadataResponseTopic(error_code=_why_missing(name, errors), name=name)
+            missing = MetadataResponseTopic(error_code=_why_missing(name), name=name)
             missing.is_internal = is_internal(name)
         results.append(missing if topic is None else _found(topic, request))
         if context.api_version < 12 and results[-1].name is None:
@@ -102,9 +112,7 @@ def _named(
     return results
 
 
-def _why_missing(name: str, errors: dict[str, KafkaError]) -> ErrorCode:
-    if name in errors:
-        return errors[name].code
+def _why_missing(name: str) -> ErrorCode:
     try:
         check_topic_name(name)
     except KafkaError as error:
