@@ -247,3 +247,65 @@ def test_a_disk_that_fills_up_under_load(broker: BrokerProcess, client: RawClien
     holds(load, read_all(broker, "load"))
     broker.stop()
     run_kstore("check", str(broker.data_dir))
+
+
+def commit_offset(client: RawClient, offset: int) -> ErrorCode:
+    partition = {
+        "partition_index": 0,
+        "committed_offset": offset,
+        "committed_metadata": "m" * 4000,
+    }
+    values = {
+        "group_id": "group",
+        "generation_id_or_member_epoch": -1,
+        "topics": [{"name": "read", "partitions": [partition]}],
+    }
+    reply = client.ask(ApiKey.OFFSET_COMMIT, 8, values)
+    code = reply.topics[0].partitions[0].error_code
+    assert isinstance(code, ErrorCode)
+    return code
+
+
+def committed(client: RawClient) -> int:
+    topics = [{"name": "read", "partition_indexes": [0]}]
+    reply = client.ask(ApiKey.OFFSET_FETCH, 7, {"group_id": "group", "topics": topics})
+    assert reply.error_code is OK
+    return int(reply.topics[0].partitions[0].committed_offset)
+
+
+def test_groups_on_a_full_disk(broker: BrokerProcess, client: RawClient) -> None:
+    for topic in ("read", "trimmed"):
+        create_topic(client, topic)
+        fill_topic(client, topic, 8)
+    client.ask(ApiKey.FIND_COORDINATOR, 4, {"key_type": 0, "coordinator_keys": ["group"]})
+    eventually(lambda: commit_offset(client, 0) is OK, "there is no coordinator")
+    filler = take_the_rest(broker.data_dir)
+    last = 0
+    while (code := commit_offset(client, last + 1)) is OK:
+        last += 1
+        assert last < DISK_SIZE // 4000
+    assert code is ErrorCode.not_coordinator
+    assert committed(client) == last
+    broker.kill()
+    filler.unlink()
+    broker.start()
+    with RawClient(broker.bootstrap_servers) as client:
+        assert committed(client) == last
+        assert commit_offset(client, last + 1) is OK
+        assert committed(client) == last + 1
+        assert len(read_all(broker, "read")) == 8
+
+
+def test_a_start_without_any_room_serves_what_is_there(
+    broker: BrokerProcess, client: RawClient
+) -> None:
+    create_topic(client, "read")
+    fill_topic(client, "read", 8)
+    take_the_rest(broker.data_dir)
+    broker.kill()
+    broker.start()
+    with RawClient(broker.bootstrap_servers) as client:
+        assert len(read_all(broker, "read")) == 8
+        eventually(partial(is_refused, client, "read"), "the disk is not full")
+        assert delete_records(client, "read").error_code is OK
+        assert not is_refused(client, "read")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -262,3 +263,20 @@ def test_the_recovery_point_never_covers_what_a_power_cut_takes(
                 assert left.logs["topic", 0].log_end_offset >= log.recovery_point
                 assert left.logs["topic", 0].faults == []
     store.close()
+
+
+def test_a_log_is_opened_without_room_for_a_snapshot(tmp_path: Path, files: FaultyFiles) -> None:
+    """Snapshots are a help; a broker that restarts on a full disk still serves what is there."""
+    store = open_store(tmp_path / "data")
+    log = make_log(store)
+    log.append(batch(b"x", producer_id=1, producer_epoch=0, base_sequence=0), now_ms=NOW_MS)
+    copy = tmp_path / "killed"
+    shutil.copytree(tmp_path / "data", copy)
+    store.close()
+    files.fail("write", errno.ENOSPC, suffix=".snapshot.tmp")
+    with open_store(copy, files=files) as store:
+        log = store.logs["topic", 0]
+        assert log.failed is None
+        assert offsets(log) == [0]
+        assert len(log.producers) == 1
+        files.heal()

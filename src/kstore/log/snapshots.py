@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 
 from kstore._native.batch import parse_header
+from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.names import SNAPSHOT, file_name, parse_file
 from kstore.log.producers import CorruptSnapshotError
 from kstore.log.segment import Segment
@@ -92,9 +93,15 @@ def rebuild_producers(
 
 
 def _keep_snapshot(log: LogState, offset: int) -> None:
-    """Writes a snapshot unless the same one is there."""
-    if log.files.read_file(_path(log, offset)) != log.producers.snapshot():
+    """Writes a snapshot unless the same one is there. A full disk has to do without it."""
+    if log.files.read_file(_path(log, offset)) == log.producers.snapshot():
+        return
+    try:
         write_snapshot(log, offset)
+    except OSError as error:
+        if error.errno not in TEMPORARY_ERRNOS:
+            raise
+        logger.warning("no snapshot of the producers of %s at %d: %s", log.name, offset, error)
 
 
 def _load_newest(log: LogState, upto: int, end_offset: int) -> int | None:
