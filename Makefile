@@ -16,6 +16,7 @@ MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q -rs
+SUITES := $(BIN)/python -m tests.conformance.suites
 RETRY := tools/retry
 INSTALLED := $(VENV)/.installed
 BUILT := $(VENV)/.built
@@ -53,10 +54,13 @@ package: $(INSTALLED)  ## sdist -> wheel -> empty environment -> one record serv
 check: lint types package test  ## everything that CI runs
 	$(PYTEST) -m "jdk and not slow" tests/conformance
 
-conformance: $(BUILT)  ## the judges at full length: other people's clients, Kafka's tools, kill -9
+conformance: $(BUILT)  ## the judges at full length: clients, Kafka's tools, suites, kill -9
 	$(PYTEST) -s tests/conformance tests/faults
+	$(SUITES) --quick
 
-conformance-full: conformance  ## the same, and then the judges judged: the same tests against Kafka itself
+conformance-full: $(BUILT)  ## the same, every suite, docs/conformance.md; then Kafka itself judged
+	$(PYTEST) -s tests/conformance tests/faults
+	$(SUITES) --write-page
 	KSTORE_TEST_BROKER=kafka $(PYTEST) -s tests/conformance tests/faults
 
 bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/performance.md

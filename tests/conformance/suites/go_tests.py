@@ -1,0 +1,92 @@
+"""What the suites written in Go share: a module's sources, a test binary, and its outcomes.
+
+Modules come through the Go module proxy, checked by Go's checksum database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.conformance.suites.cache import build, download
+from tests.conformance.suites.outcome import Outcome, State
+
+# A module that asks for other versions than its go.mod says is built with those.
+BUILD_ENVIRONMENT = {"GOFLAGS": "-mod=mod"}
+STATES = {"pass": State.PASSED, "fail": State.FAILED, "skip": State.SKIPPED}
+POSITION = re.compile(r"^\s*\S+_test\.go:\d+: ")
+
+
+def fetch_module(module: str, directory: Path) -> None:
+    """Copies the sources of `module` (path@version) into `directory`, writable."""
+    said = download(["go", "mod", "download", "-json", module], directory)
+    shutil.copytree(json.loads(said)["Dir"], directory, dirs_exist_ok=True)
+    for path in [directory, *directory.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def build_tests(package: Path, binary: Path) -> None:
+    """Compiles the tests of the package in that directory."""
+    build(["go", "test", "-c", "-o", str(binary), "."], package, BUILD_ENVIRONMENT)
+
+
+def run_tests(
+    binary: Path,
+    package: Path,
+    names: Iterable[str],
+    *,
+    env: Mapping[str, str],
+    log_file: Path,
+    timeout_s: int,
+    skip: str = "",
+) -> list[Outcome]:
+    """Runs these top-level tests in one process; one outcome each.
+
+    A subtest has an outcome of its own only if it did not pass. `skip` is a pattern of tests and
+    subtests that are left out without a word.
+    """
+    wanted = list(names)
+    command = ["go", "tool", "test2json", str(binary), "-test.v=test2json"]
+    command += ["-test.run", f"^({'|'.join(map(re.escape, wanted))})$"]
+    command += ["-test.timeout", f"{timeout_s}s"] + (["-test.skip", skip] if skip else [])
+    with log_file.open("w") as output:
+        subprocess.run(
+            command,
+            cwd=package,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return outcomes_of(log_file.read_text(errors="replace").splitlines(), wanted)
+
+
+def outcomes_of(lines: Iterable[str], wanted: Iterable[str]) -> list[Outcome]:
+    """The outcomes that test2json's lines tell; of `wanted`, those never heard of did not run."""
+    states: dict[str, State] = {}
+    said: dict[str, str] = {}
+    for line in lines:
+        if not line.startswith("{"):
+            continue
+        event = json.loads(line)
+        name = event.get("Test", "")
+        if event["Action"] in STATES and name:
+            states[name] = STATES[event["Action"]]
+        elif event["Action"] == "output" and POSITION.match(event["Output"]):
+            said[name] = POSITION.sub("", event["Output"]).strip()
+    top_level = [
+        Outcome(name, states.get(name, State.NOT_RUN), said.get(name, "")) for name in wanted
+    ]
+    below = [
+        Outcome(name, state, said.get(name, ""))
+        for name, state in states.items()
+        if "/" in name and state is not State.PASSED
+    ]
+    return [outcome for outcome in top_level + below if outcome.state is not State.PASSED] + [
+        outcome for outcome in top_level if outcome.state is State.PASSED
+    ]
