@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kstore_server.server import Server
 
 __all__ = ["BrokerThread"]
+
+T = TypeVar("T")
 
 TEST_SETTINGS = {
     "listeners": "PLAINTEXT://127.0.0.1:0",
@@ -94,6 +98,23 @@ class BrokerThread:
             self._temporary = temporary
         self._settings["listeners"] = f"PLAINTEXT://{address}"
         self.start()
+
+    def call(self, look: Callable[[Server], T]) -> T:
+        """What `look(server)` gives or raises, on the broker's own thread: for tests that look
+        inside. Raises RuntimeError when the broker is not running."""
+        if self._loop is None or self._server is None:
+            raise RuntimeError("the broker is not running")
+        server = self._server
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(look(server))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return outcome.result()
 
     def __enter__(self) -> BrokerThread:
         return self.start()

@@ -1,0 +1,30 @@
+"""How long a loop keeps everybody waiting: a heartbeat, and by how much it came late at worst."""
+
+from __future__ import annotations
+
+import asyncio
+
+INTERVAL_S = 0.002
+
+
+class StallWatch:
+    """Made and stopped on the loop that it watches."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.longest_s = 0.0
+        self.count = 0
+        self._loop = loop
+        self._due_s = 0.0
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self._due_s = self._loop.time() + INTERVAL_S
+        self._timer = self._loop.call_at(self._due_s, self._beat)
+
+    def _beat(self) -> None:
+        self.longest_s = max(self.longest_s, self._loop.time() - self._due_s)
+        self.count += 1
+        self._schedule()
+
+    def stop(self) -> None:
+        self._timer.cancel()
