@@ -7,6 +7,7 @@ Thread: the loop.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from kstore.errors import ErrorCode, KafkaError
@@ -14,6 +15,7 @@ from kstore.log.append import Appended, Origin
 from kstore.log.log import Log
 from kstore.log.slices import Slice
 from kstore.metadata.image import PartitionImage
+from kstore.runtime import Later, Runtime
 
 __all__ = ["Partition", "Watcher"]
 
@@ -35,6 +37,7 @@ class Partition:
     """The leader's side of one partition."""
 
     __slots__ = (
+        "_coming",
         "_watchers",
         "high_watermark",
         "index",
@@ -56,6 +59,7 @@ class Partition:
         self.isr = image.isr
         self.high_watermark = log.log_end_offset
         self._watchers: set[Watcher] = set()
+        self._coming: deque[tuple[Later[bytes], Later[Appended]]] = deque()
 
     @property
     def last_stable_offset(self) -> int:
@@ -80,6 +84,36 @@ class Partition:
         needed = min(self.log.config.min_insync_replicas, len(self.replicas))
         if len(self.isr) < needed:
             raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS)
+
+    def produce(
+        self, data: memoryview, now_ms: int, runtime: Runtime
+    ) -> Appended | Later[Appended]:
+        """Appends a client's batch, compressed anew in a worker if the topic wants that.
+
+        Batches are appended in the order of the calls: one that needs no worker waits for those
+        before it that do. `data` is not used after the return. KafkaError, raised or by the Later.
+        """
+        if self.log.codec is None and not self._coming:
+            return self.append(data, now_ms)
+        work = self.log.recompression(data, now_ms=now_ms)
+        if work is None and not self._coming:
+            return self.append(data, now_ms)
+        made = Later.of(bytes(data)) if work is None else runtime.run_in_worker(work)
+        appended: Later[Appended] = Later()
+        self._coming.append((made, appended))
+        made.then(lambda _: self._append_coming(runtime))
+        return appended
+
+    def _append_coming(self, runtime: Runtime) -> None:
+        """Appends the batches that are ready, up to the first that is not."""
+        while self._coming and self._coming[0][0].done:
+            made, appended = self._coming.popleft()
+            try:
+                done = self.append(made.result(), runtime.time_ms())
+            except Exception as error:
+                appended.fail(error)
+            else:
+                appended.complete(done)
 
     def append(
         self, data: memoryview | bytes, now_ms: int, origin: Origin = Origin.CLIENT

@@ -260,6 +260,14 @@ def _log_batches() -> Iterable[Config]:
         dynamic=True,
     )
     yield Config(
+        "compression.type",
+        _STRING,
+        "producer",
+        "The codec of stored batches; producer keeps what was sent.",
+        one_of(*COMPRESSION_TYPES),
+        dynamic=True,
+    )
+    yield Config(
         "min.insync.replicas",
         _INT,
         1,

@@ -27,7 +27,15 @@ from kstore.log.transaction_index import note_aborted
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Appended", "InvalidRecordError", "Origin", "append_batch", "append_batches_verbatim"]
+__all__ = [
+    "Appended",
+    "InvalidRecordError",
+    "Origin",
+    "append_batch",
+    "append_batches_verbatim",
+    "refusal",
+    "validate",
+]
 
 
 _NEVER = (1 << 63) - 1
@@ -70,12 +78,7 @@ def append_batch(log: LogState, data: Buffer, now_ms: int, origin: Origin) -> Ap
     if log.failed is not None or log.closed:
         log.check_usable()
     by_client = origin is Origin.CLIENT
-    try:
-        header = validate_batch(data, log.rules, now_ms, by_client)
-        if header.codec and (log.rules.keys_required or log.rules.before_max_ms < _NEVER):
-            _look_inside(log, header, data, now_ms)
-    except InvalidBatch as invalid:
-        raise _refusal(log, invalid, now_ms) from None
+    header = validate(log, data, now_ms, by_client=by_client)
     idempotent = header.producer_id >= 0
     if idempotent and not header.is_control:
         duplicate = log.producers.check(header, by_client=by_client)
@@ -98,6 +101,17 @@ def append_batch(log: LogState, data: Buffer, now_ms: int, origin: Origin) -> Ap
         False,
         header.size,
     )
+
+
+def validate(log: LogState, data: Buffer, now_ms: int, *, by_client: bool) -> BatchHeader:
+    """The header of the one batch in `data`, if that may be appended; raises KafkaError."""
+    try:
+        header = validate_batch(data, log.rules, now_ms, by_client)
+        if header.codec and (log.rules.keys_required or log.rules.before_max_ms < _NEVER):
+            _look_inside(log, header, data, now_ms)
+    except InvalidBatch as invalid:
+        raise refusal(log, invalid, now_ms) from None
+    return header
 
 
 def append_batches_verbatim(log: LogState, data: Buffer, now_ms: int) -> None:
@@ -215,7 +229,7 @@ _RECORD_REASONS = {
 }
 
 
-def _refusal(log: LogState, invalid: InvalidBatch, now_ms: int) -> KafkaError:
+def refusal(log: LogState, invalid: InvalidBatch, now_ms: int) -> KafkaError:
     """What the client is told about a batch that is not fit to be appended."""
     if invalid.fault == faults.TOO_LARGE:
         assert invalid.header is not None

@@ -8,7 +8,7 @@ KAFKA_STORAGE_ERROR.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from kstore.errors import CorruptLogError
 from kstore.log.append import Appended, Origin, append_batch, append_batches_verbatim
 from kstore.log.flush import flush, flush_at_close
 from kstore.log.read import corrupt, read_slice
+from kstore.log.recompress import recompression
 from kstore.log.records import Record, RecordLike, batch_records, build_batch
 from kstore.log.retention import take_below_start
 from kstore.log.roll import roll
@@ -58,6 +59,14 @@ class Log(LogState):
         full disk. Nothing is appended then.
         """
         return append_batch(self, data, now_ms, origin)
+
+    def recompression(self, data: Buffer, *, now_ms: int) -> Callable[[], bytes] | None:
+        """The work that gives the batch in `data` the codec of `compression.type`.
+
+        It may run in any thread and gives the batch to append instead. None if the batch has that
+        codec already. Raises KafkaError for a batch that `append` would refuse; so does the work.
+        """
+        return recompression(self, data, now_ms)
 
     def append_records(
         self,

@@ -22,6 +22,7 @@ from kstore._native.segment import SegmentWriter
 from kstore._native.validate import AppendRules
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError, ErrorCode, KafkaError
+from kstore.log.compression import Codec
 from kstore.log.epochs import LeaderEpochs
 from kstore.log.files import TEMPORARY_ERRNOS, Files
 from kstore.log.handles import Handles
@@ -29,7 +30,7 @@ from kstore.log.producers import ProducerStates
 from kstore.log.segment import Segment
 from kstore.runtime import Runtime, Timer
 
-__all__ = ["LogState", "Segments", "append_rules"]
+__all__ = ["LogState", "Segments", "append_rules", "stored_codec"]
 
 _NEVER = (1 << 63) - 1
 
@@ -103,11 +104,20 @@ def append_rules(config: LogConfig) -> AppendRules:
     )
 
 
+def stored_codec(config: LogConfig) -> Codec | None:
+    """The codec that a topic's batches are stored in; None for the one they were sent in."""
+    if config.compression_type == "producer":
+        return None
+    name = config.compression_type
+    return Codec.NONE if name == "uncompressed" else Codec.of(name)
+
+
 class LogState:
     """The fields of a log. `faults` lists what recovery found and cut off when it was opened."""
 
     __slots__ = (
         "closed",
+        "codec",
         "config",
         "directory",
         "epochs",
@@ -199,6 +209,7 @@ class LogState:
         """Takes over new configs; they hold from the next append on."""
         self.config = config
         self.rules = append_rules(config)
+        self.codec = stored_codec(config)
         self.flushes = config.flush_messages < _NEVER or config.flush_ms < _NEVER
         self.producers.expiration_ms = config.producer_id_expiration_ms
         jitter = randrange(config.segment_jitter_ms) if config.segment_jitter_ms > 0 else 0

@@ -7,7 +7,8 @@
 
 The request is read natively and its records are handed to the log where they lie; a reply without
 record errors is written natively, any other as a message. On one node an append is committed when
-it is done, so acks=1 and acks=all are answered at once.
+it is done, so acks=1 and acks=all are answered at once; only batches that a topic stores in another
+codec take a turn through a worker first.
 
 Left out: transactions (a transactional batch is refused until there is a coordinator), and the
 hints at another leader, as there is none.
@@ -21,8 +22,9 @@ from kstore._native.produce import ProduceData, encode_produce_reply, parse_prod
 from kstore.broker.api import CloseConnection, FrameApi, Reply
 from kstore.broker.context import RequestContext
 from kstore.errors import ErrorCode, KafkaError
-from kstore.log.append import InvalidRecordError
+from kstore.log.append import Appended, InvalidRecordError
 from kstore.metadata.names import is_internal
+from kstore.runtime import Later
 from kstore.wire import headers
 from kstore.wire.codec import encode_response
 from kstore.wire.messages.produce import (
@@ -45,20 +47,41 @@ TRANSACTIONAL_BIT = 0x10
 ZSTD = 4
 
 
-def handle(frame: memoryview, position: int, context: RequestContext) -> Reply:
+Outcome = tuple[Result, KafkaError | None]
+
+
+def handle(frame: memoryview, position: int, context: RequestContext) -> Reply | Later[Reply]:
     version = context.api_version
     request = parse_produce(frame, position, version >= 9, version >= 13)
     if request.acks not in (0, 1, -1):
         failure = KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
-        outcomes: list[tuple[Result, KafkaError | None]] = [
-            _failed(topic, index, failure) for topic, index, _ in request.partitions
-        ]
-    else:
-        now_ms = context.broker.runtime.time_ms()
-        outcomes = [
-            _append(request, topic, index, records, now_ms, context)
-            for topic, index, records in request.partitions
-        ]
+        return _reply(
+            request,
+            [_failed(topic, index, failure) for topic, index, _ in request.partitions],
+            context,
+        )
+    now_ms = context.broker.runtime.time_ms()
+    done: list[Outcome] = []
+    coming: list[tuple[int, Later[Outcome]]] = []
+    for place, (topic, index, records) in enumerate(request.partitions):
+        outcome = _append(request, topic, index, records, now_ms, context)
+        if isinstance(outcome, Later):
+            coming.append((place, outcome))
+        else:
+            done.append(outcome)
+    if not coming:
+        return _reply(request, done, context)
+
+    def respond(laters: list[Later[Outcome]]) -> Reply:
+        for (place, _), later in zip(coming, laters, strict=True):
+            done.insert(place, later.result())
+        return _reply(request, done, context)
+
+    return Later.all([later for _, later in coming]).map(respond)
+
+
+def _reply(request: ProduceData, outcomes: list[Outcome], context: RequestContext) -> Reply:
+    version = context.api_version
     errors = [error for _, error in outcomes if error is not None]
     if request.acks == 0:
         if errors:
@@ -81,7 +104,7 @@ def _append(
     records: memoryview | None,
     now_ms: int,
     context: RequestContext,
-) -> tuple[Result, KafkaError | None]:
+) -> Outcome | Later[Outcome]:
     try:
         partition = context.broker.partitions.find(topic, index)
         if records is None:
@@ -94,9 +117,31 @@ def _append(
         _check_attributes(records, request, context.api_version)
         if request.acks == -1:
             partition.check_in_sync_replicas()
-        appended = partition.append(records, now_ms)
+        appended = partition.produce(records, now_ms, context.broker.runtime)
     except KafkaError as error:
         return _failed(topic, index, error)
+    if isinstance(appended, Later):
+        return _outcome(topic, index, appended)
+    return _appended(topic, index, appended)
+
+
+def _outcome(topic: str | bytes, index: int, appended: Later[Appended]) -> Later[Outcome]:
+    """What will have become of a batch; fails only with what is not the client's to know."""
+    outcome: Later[Outcome] = Later()
+
+    def done(later: Later[Appended]) -> None:
+        if isinstance(later.error, KafkaError):
+            outcome.complete(_failed(topic, index, later.error))
+        elif later.error is not None:
+            outcome.fail(later.error)
+        else:
+            outcome.complete(_appended(topic, index, later.result()))
+
+    appended.then(done)
+    return outcome
+
+
+def _appended(topic: str | bytes, index: int, appended: Appended) -> Outcome:
     return (
         topic,
         index,
@@ -119,13 +164,11 @@ def _check_attributes(records: memoryview, request: ProduceData, version: int) -
         )
 
 
-def _failed(topic: str | bytes, index: int, error: KafkaError) -> tuple[Result, KafkaError]:
+def _failed(topic: str | bytes, index: int, error: KafkaError) -> Outcome:
     return (topic, index, int(error.code), -1, -1, -1), error
 
 
-def _reply_with_errors(
-    outcomes: list[tuple[Result, KafkaError | None]], context: RequestContext
-) -> Reply:
+def _reply_with_errors(outcomes: list[Outcome], context: RequestContext) -> Reply:
     """The reply as a message: since v8 it tells what was wrong, and with which records."""
     response = ProduceResponse()
     for (topic, index, error_code, base_offset, append_time_ms, start), error in outcomes:
