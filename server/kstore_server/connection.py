@@ -48,7 +48,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._paused = False
         self._yielding = False
         self._handling = False
-        self.last_used_ms = listener.runtime.monotonic_ms()
+        self._last_received_ms = listener.runtime.monotonic_ms()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -79,7 +79,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         return self._reader.buffer()
 
     def buffer_updated(self, size: int) -> None:
-        self.last_used_ms = self._listener.runtime.monotonic_ms()
+        self._last_received_ms = self._listener.runtime.monotonic_ms()
         self._reader.received(size)
         self._handle_frames()
 
@@ -92,10 +92,13 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._output.flush()
             self._transport.abort()
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is owed to the client."""
-        return not self._in_flight and not self._output.unsent_size
+    def is_idle_since(self, time_ms: float) -> bool:
+        """Whether no request is under way, and nothing came or was taken since `time_ms`.
+
+        A client that does not take its replies is idle too: it holds what is to be sent to it.
+        """
+        last_used_ms = max(self._last_received_ms, self._output.last_sent_ms)
+        return not self._in_flight and last_used_ms < time_ms
 
     def _handle_frames(self) -> None:
         """Starts requests until there are no more, or no more may start for now.

@@ -90,6 +90,6 @@ class Listener:
     def _close_idle(self) -> None:
         oldest_ms = self.runtime.monotonic_ms() - self.config.connections_max_idle_ms
         for connection in tuple(self._connections):
-            if connection.last_used_ms < oldest_ms and connection.idle:
+            if connection.is_idle_since(oldest_ms):
                 connection.close("idle for connections.max.idle.ms")
         self._schedule_sweep()

@@ -57,6 +57,8 @@ class Output:
         self._reading_ahead = False
         self._closed = False
         self.unsent_size = 0
+        self.last_sent_ms = 0.0
+        """When something was sent after a wait, by the monotonic clock."""
 
     def add(self, reply: Reply) -> None:
         """Takes a reply; `flush` sends it."""
@@ -168,6 +170,7 @@ class Output:
 
     def _go_on(self) -> None:
         """After a wait: for the socket, or for a file."""
+        self.last_sent_ms = self._runtime.monotonic_ms()
         self._send()
         if not self._pending and not self._closed:
             self._drained()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -11,6 +13,7 @@ from kstore.log.records import Record, build_batch
 from kstore.testing import BrokerThread
 from kstore.wire.codec import decode_response, encode_request
 from kstore.wire.headers import RequestHeader, decode_response_header, encode_request_header
+from kstore.wire.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from kstore.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from kstore.wire.messages.metadata import MetadataRequest, MetadataRequestTopic
 from kstore.wire.messages.produce import (
@@ -56,6 +59,12 @@ def metadata(correlation_id: int) -> bytes:
     return framed(ApiKey.METADATA, 9, correlation_id, request)
 
 
+def create_topic(correlation_id: int) -> bytes:
+    request = CreateTopicsRequest(topics=[CreatableTopic(name="t", num_partitions=1)])
+    request.topics[0].replication_factor = 1
+    return framed(ApiKey.CREATE_TOPICS, 5, correlation_id, request)
+
+
 class Client:
     """A socket that is read frame by frame."""
 
@@ -82,7 +91,7 @@ class Client:
 @pytest.fixture
 def client(kstore: BrokerThread):  # type: ignore[no-untyped-def]
     with Client(kstore.bootstrap_servers) as connected:
-        connected.socket.sendall(metadata(0))
+        connected.socket.sendall(create_topic(0))
         assert connected.reply()[0] == 0
         yield connected
 
@@ -134,3 +143,35 @@ def test_a_waiting_fetch_delays_no_other_connection(client: Client, kstore: Brok
         other.socket.sendall(produce(8, b"wakes it"))
         assert other.reply()[0] == 8
     assert client.reply()[0] == 1
+
+
+def test_a_client_that_takes_no_replies_is_idle_however_much_is_owed_to_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    closed = threading.Event()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "idle" in record.getMessage():
+                closed.set()
+
+    handler = Told()
+    connections = logging.getLogger("kstore.connection")
+    caplog.set_level(logging.INFO, connections.name)
+    connections.addHandler(handler)
+    count = 100
+    try:
+        with (
+            BrokerThread(settings={"connections.max.idle.ms": "500"}) as broker,
+            Client(broker.bootstrap_servers) as client,
+        ):
+            client.socket.sendall(create_topic(0) + produce(1, bytes(VALUE_SIZE)))
+            assert [client.reply()[0] for _ in range(2)] == [0, 1]
+            client.socket.sendall(b"".join(fetch(number, 0) for number in range(count)))
+            assert closed.wait(20)
+            taken = 0
+            while data := client.stream.read1(1 << 20):
+                taken += len(data)
+            assert VALUE_SIZE < taken < count * VALUE_SIZE
+    finally:
+        connections.removeHandler(handler)
