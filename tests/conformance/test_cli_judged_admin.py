@@ -30,6 +30,7 @@ def test_offsets_of_partitions(broker: BrokerProcess, kafka_tools: KafkaTools) -
         ("--topic", "judged-.*"),
         ("--topic-partitions", "judged-ends:10-,judged-other:0,judged-ends:-2", "--time", "-2"),
         ("--topic", "judged-ends", "--partitions", "0,1,2,3,4,5", "--time", "1000"),
+        ("--topic", "judged-.*", "--time", "earliest-local"),
     ):
         theirs, ours = both(broker, kafka_tools, "get-offsets", *options)
         assert ours == theirs, options

@@ -9,6 +9,7 @@ from kstore.cli import output
 from kstore.cli.kafka_apis import CLIENT_APIS
 from kstore.cli.options import BootstrapServer, CommandConfig, Json
 from kstore.cli.properties import read_properties
+from kstore.cli.wire_cluster import WireCluster
 from kstore.wire.messages.api_versions import ApiVersion, ApiVersionsResponse
 from kstore.wire.messages.metadata import MetadataResponseBroker
 
@@ -19,8 +20,6 @@ def broker_api_versions(
     bootstrap_server: BootstrapServer, command_config: CommandConfig = None, json: Json = False
 ) -> None:
     """Show which versions of which APIs each broker serves."""
-    from kstore.cli.wire_cluster import WireCluster
-
     with WireCluster(bootstrap_server, read_properties(command_config)) as cluster:
         found = [(broker, cluster.broker(key).versions) for key, broker in cluster.brokers.items()]
     if json:

@@ -65,12 +65,12 @@ class Entity(NamedTuple):
         """The broker that must be asked; `None` for any."""
         return int(self.name) if self.type == "brokers" and self.name else None
 
-    @property
-    def own_source(self) -> str:
-        """The source of configs that were set for this entity."""
+    def owns(self, config: DescribeConfigsResourceResult) -> bool:
+        """Whether the config was set for this entity."""
         if self.type == "topics":
-            return "DYNAMIC_TOPIC_CONFIG"
-        return "DYNAMIC_BROKER_CONFIG" if self.name else "DYNAMIC_DEFAULT_BROKER_CONFIG"
+            return _source(config.config_source) == "DYNAMIC_TOPIC_CONFIG"
+        own = "DYNAMIC_BROKER_CONFIG" if self.name else "DYNAMIC_DEFAULT_BROKER_CONFIG"
+        return _source(config.config_source) == own
 
 
 def describe_configs(
@@ -78,7 +78,11 @@ def describe_configs(
 ) -> None:
     """Prints the configs of an entity, or of all of its type. Raises `CommandError`."""
     entities = _entities(cluster, kind, name)
-    found = [(entity, _configs(cluster, entity, everything=everything)) for entity in entities]
+    configs_of = _configs(cluster, entities)
+    found = [
+        (entity, [one for one in configs_of[entity] if everything or entity.owns(one)])
+        for entity in entities
+    ]
     if as_json:
         output.print_json(row for entity, configs in found for row in _rows(entity, configs))
         return
@@ -109,23 +113,32 @@ def _entities(cluster: WireCluster, kind: str, name: str | None) -> list[Entity]
 
 
 def _configs(
-    cluster: WireCluster, entity: Entity, *, everything: bool
-) -> list[DescribeConfigsResourceResult]:
-    resource = DescribeConfigsResource(
-        resource_type=_RESOURCE_TYPES[entity.type],
-        resource_name=entity.name,
-        configuration_keys=None,
-    )
-    request = DescribeConfigsRequest(resources=[resource], include_synonyms=True)
-    answer = cluster.ask(request, DescribeConfigsResponse, node_id=entity.node_id)
-    configs = []
-    for result in answer.results:
-        check_error(result.error_code, entity.title, result.error_message)
-        configs += result.configs
-    return sorted(
-        (one for one in configs if everything or _source(one.config_source) == entity.own_source),
-        key=lambda one: one.name,
-    )
+    cluster: WireCluster, entities: Sequence[Entity]
+) -> dict[Entity, list[DescribeConfigsResourceResult]]:
+    """All configs of each entity, by name; one question for each broker that must be asked."""
+    by_node: dict[int | None, list[Entity]] = {}
+    for entity in entities:
+        by_node.setdefault(entity.node_id, []).append(entity)
+    found = {}
+    for node_id, asked in by_node.items():
+        resources = [
+            DescribeConfigsResource(
+                resource_type=_RESOURCE_TYPES[entity.type],
+                resource_name=entity.name,
+                configuration_keys=None,
+            )
+            for entity in asked
+        ]
+        request = DescribeConfigsRequest(resources=resources, include_synonyms=True)
+        answer = cluster.ask(request, DescribeConfigsResponse, node_id=node_id)
+        results = {result.resource_name: result for result in answer.results}
+        for entity in asked:
+            result = results.get(entity.name)
+            if result is None:
+                raise CommandError(f"{entity.title}: the broker said nothing of it")
+            check_error(result.error_code, entity.title, result.error_message)
+            found[entity] = sorted(result.configs, key=lambda one: one.name)
+    return found
 
 
 def _source(number: int) -> str:

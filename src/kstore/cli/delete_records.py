@@ -19,6 +19,9 @@ from kstore.cli.properties import read_properties
 
 __all__ = ["delete_records", "parse_offsets"]
 
+_INT32_MAX = 2**31 - 1
+_INT64_MAX = 2**63 - 1
+
 
 def delete_records(
     bootstrap_server: BootstrapServer,
@@ -32,7 +35,7 @@ def delete_records(
     """Delete the records below an offset of each partition that a file names."""
     try:
         offsets = parse_offsets(offset_json_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, CallError) as error:
+    except (OSError, UnicodeDecodeError, CallError) as error:
         raise CallError(f"{offset_json_file}: {error}") from None
 
     from confluent_kafka import KafkaException, TopicPartition
@@ -63,8 +66,11 @@ def delete_records(
 
 
 def parse_offsets(text: str) -> dict[tuple[str, int], int]:
-    """The offset of each partition. Raises `CallError`; `ValueError` for what is no JSON."""
-    document = json_text.loads(text)
+    """The offset of each partition. Raises `CallError`."""
+    try:
+        document = json_text.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CallError(f"not JSON: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("partitions"), list):
         raise CallError('want {"version": 1, "partitions": [...]}')
     if document.get("version", 1) != 1:
@@ -73,6 +79,8 @@ def parse_offsets(text: str) -> dict[tuple[str, int], int]:
     for one in document["partitions"]:
         match one:
             case {"topic": str(topic), "partition": int(partition), "offset": int(offset)}:
+                if not 0 <= partition <= _INT32_MAX or not -1 <= offset <= _INT64_MAX:
+                    raise CallError(f"{topic}-{partition} at {offset} is out of range")
                 if (topic, partition) in offsets:
                     raise CallError(f"{topic}-{partition} is named twice")
                 offsets[(topic, partition)] = offset

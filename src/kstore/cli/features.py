@@ -13,6 +13,7 @@ from kstore.cli import output
 from kstore.cli.errors import CallError
 from kstore.cli.options import BootstrapServer, CommandConfig, Json
 from kstore.cli.properties import read_properties
+from kstore.cli.wire_cluster import WireCluster
 from kstore.wire.messages.api_versions import ApiVersionsResponse
 
 __all__ = ["feature_rows", "features"]
@@ -41,8 +42,6 @@ def features(
     """Describe the features of a cluster and their levels."""
     if command != "describe":
         raise CallError(f"no command '{command}' of features; there is: describe")
-
-    from kstore.cli.wire_cluster import WireCluster
 
     with WireCluster(bootstrap_server, read_properties(command_config)) as cluster:
         rows = feature_rows(cluster.broker(node_id).versions)

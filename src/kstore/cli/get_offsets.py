@@ -1,6 +1,7 @@
 """`kstore get-offsets`: Kafka's kafka-get-offsets (`GetOffsetShell`).
 
-Flags and texts are Kafka's. Not there: the offsets of tiered storage, which kstore has none of.
+Flags and texts are Kafka's. The offsets of tiered storage are asked for over
+`kstore.cli.wire_client`, as confluent-kafka does not know them.
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ __all__ = ["Filter", "get_offsets", "partition_filter"]
 
 Filter = Callable[[str, int], bool]
 
-# What --time may be, besides milliseconds since the epoch; the numbers are the protocol's.
-_TIMES = {"latest": -1, "earliest": -2, "max-timestamp": -3}
-_TIERED_TIMES = {"earliest-local": -4, "latest-tiered": -5, "earliest-pending-upload": -6}
+# What --time may be besides milliseconds since the epoch, with the protocol's numbers.
+_TIMES = {
+    "latest": -1,
+    "earliest": -2,
+    "max-timestamp": -3,
+    "earliest-local": -4,
+    "latest-tiered": -5,
+    "earliest-pending-upload": -6,
+}
+_TIERED_TIMES = (-4, -5, -6)
+_INT64_MAX = 2**63 - 1
 
 _RULE = re.compile(r"([^:,]*)(?::(?:([0-9]*)|(?:([0-9]*)-([0-9]*))))?")
 
@@ -51,8 +60,9 @@ def get_offsets(
         str,
         typer.Option(
             "--time",
-            metavar="MS|latest|earliest|max-timestamp",
-            help="The first offset at that time or later; or -1, -2, -3 for the words.",
+            metavar="MS|WORD",
+            help="The first offset at that time or later; or latest, earliest, max-timestamp,"
+            " earliest-local, latest-tiered, earliest-pending-upload, which are -1 to -6 too.",
         ),
     ] = "latest",
     exclude_internal: Annotated[
@@ -79,7 +89,12 @@ def get_offsets(
         raise CommandError("no partition matches the options")
     # Kafka's order: by `topic-partition` as text.
     chosen.sort(key=lambda one: f"{one[0]}-{one[1]}")
-    rows = _offsets(cluster, chosen, time_ms)
+    if time_ms in _TIERED_TIMES:
+        from kstore.cli.tiered_offsets import tiered_offsets
+
+        rows = tiered_offsets(cluster.servers, cluster.settings, chosen, time_ms)
+    else:
+        rows = _offsets(cluster, chosen, time_ms)
     if json:
         output.print_json(rows)
         return
@@ -90,13 +105,11 @@ def get_offsets(
 def _parse_time(text: str) -> int:
     if text in _TIMES:
         return _TIMES[text]
-    if text in _TIERED_TIMES or text in map(str, _TIERED_TIMES.values()):
-        raise CallError(f"--time {text}: there is no tiered storage")
     try:
         time_ms = int(text)
     except ValueError:
         time_ms = -100
-    if time_ms < min(_TIMES.values()):
+    if not min(_TIMES.values()) <= time_ms <= _INT64_MAX:
         raise CallError(f"--time {text}: want milliseconds, or one of {', '.join(_TIMES)}")
     return time_ms
 

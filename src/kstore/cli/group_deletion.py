@@ -17,7 +17,7 @@ from kstore.cli.group_description import list_groups
 from kstore.cli.group_options import GroupOptions
 from kstore.cli.offset_reset import partitions_of
 from kstore.cli.output import Column
-from kstore.cli.wire_client import WireClient, check_error
+from kstore.cli.wire_client import WireClient, check_error, error_name
 from kstore.errors import ErrorCode
 from kstore.wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
 from kstore.wire.messages.offset_delete import (
@@ -70,7 +70,7 @@ def delete_offsets(cluster: Cluster, options: GroupOptions) -> int:
     rows = []
     for topic, partition in wanted:
         code = errors.get((topic, partition), ErrorCode.UNKNOWN_SERVER_ERROR)
-        status = "Successful" if code == ErrorCode.NONE else f"Error: {_name(code)}"
+        status = "Successful" if code == ErrorCode.NONE else f"Error: {error_name(code)}"
         rows.append({"topic": topic, "partition": partition, "status": status})
     failed = any(row["status"] != "Successful" for row in rows)
     if options.as_json:
@@ -81,13 +81,6 @@ def delete_offsets(cluster: Cluster, options: GroupOptions) -> int:
         print()
         output.print_table(_COLUMNS, rows)
     return 1 if failed else 0
-
-
-def _name(code: int) -> str:
-    try:
-        return ErrorCode(code).name
-    except ValueError:
-        return str(code)
 
 
 def _delete_offsets(
@@ -118,7 +111,7 @@ def _coordinator(cluster: Cluster, group: str) -> WireClient:
     with WireClient.connect(
         cluster.servers, cluster.settings, timeout_s=cluster.timeout_s
     ) as client:
-        # Version 4 and later ask for several keys, older ones for one.
+        # Several keys are asked for since Kafka 3.0 (version 4).
         answer = client.ask(
             FindCoordinatorRequest(coordinator_keys=[group]), FindCoordinatorResponse
         )

@@ -15,8 +15,14 @@ from kstore.cli import output
 from kstore.cli.errors import CallError, CommandError
 from kstore.cli.options import BootstrapServer, CommandConfig, Json
 from kstore.cli.properties import read_properties
+from kstore.cli.wire_client import check_error, error_name
+from kstore.cli.wire_cluster import WireCluster
 from kstore.errors import ErrorCode
-from kstore.wire.messages.describe_log_dirs import DescribeLogDirsResponse, DescribeLogDirsResult
+from kstore.wire.messages.describe_log_dirs import (
+    DescribeLogDirsRequest,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
+)
 
 __all__ = ["log_dirs"]
 
@@ -43,10 +49,6 @@ def log_dirs(
     except ValueError:
         raise CallError(f"--broker-list {broker_list}: want broker ids like 0,1") from None
     topics = {word for word in topic_list.split(",") if word}
-
-    from kstore.cli.wire_client import check_error
-    from kstore.cli.wire_cluster import WireCluster
-    from kstore.wire.messages.describe_log_dirs import DescribeLogDirsRequest
 
     found = {}
     with WireCluster(bootstrap_server, read_properties(command_config)) as cluster:
@@ -87,12 +89,8 @@ def _partitions(log_dir: DescribeLogDirsResult, topics: set[str]) -> list[Row]:
 
 
 def _error(log_dir: DescribeLogDirsResult) -> str | None:
-    if log_dir.error_code == ErrorCode.NONE:
-        return None
-    try:
-        return ErrorCode(log_dir.error_code).name
-    except ValueError:
-        return str(log_dir.error_code)
+    code = log_dir.error_code
+    return None if code == ErrorCode.NONE else error_name(code)
 
 
 def _log_dir(log_dir: DescribeLogDirsResult, topics: set[str]) -> Row:

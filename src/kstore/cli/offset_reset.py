@@ -201,7 +201,8 @@ def _at_time(
     cluster: Cluster, partitions: Collection[Partition], moment_ms: int
 ) -> dict[Partition, int]:
     """The first offset at that time or later; the end where there is no such record."""
-    found = _offsets(cluster, partitions, OffsetSpec.for_timestamp(moment_ms))
+    # Negative times have meanings of their own in the protocol, and nothing is older than 1970.
+    found = _offsets(cluster, partitions, OffsetSpec.for_timestamp(max(0, moment_ms)))
     behind = [key for key, offset in found.items() if offset < 0]
     for topic, partition in behind:
         warn(f"{topic}-{partition} has no record of that time or later, its end is taken")

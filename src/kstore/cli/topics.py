@@ -26,6 +26,7 @@ __all__ = ["INTERNAL_TOPICS", "TopicOptions", "matching_topics", "topic_pattern"
 INTERNAL_TOPICS = {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 
 _INT16_MAX = 2**15 - 1
+_INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,8 @@ def _check(action: str, options: TopicOptions) -> None:
         raise CallError("--if-exists needs --topic or --topic-id")
     if action == "--create":
         _check_replicas(options)
-    if options.partitions is not None and options.partitions < 1:
-        raise CallError("the partitions must be greater than 0")
+    if options.partitions is not None and not 1 <= options.partitions <= _INT32_MAX:
+        raise CallError(f"the partitions must be between 1 and {_INT32_MAX} inclusive")
 
 
 def _check_replicas(options: TopicOptions) -> None:

@@ -21,7 +21,7 @@ from kstore.wire.messages import MODULES
 from kstore.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from kstore.wire.schema import Request, Response
 
-__all__ = ["WireClient", "check_error"]
+__all__ = ["WireClient", "check_error", "error_name"]
 
 ResponseT = TypeVar("ResponseT", bound=Response)
 
@@ -39,15 +39,18 @@ _API_VERSIONS_VERSIONS = (4, 3)
 _UNSUPPORTED = int(ErrorCode.UNSUPPORTED_VERSION).to_bytes(2, "big")
 
 
+def error_name(code: int) -> str:
+    """Kafka's name of an error code of a response."""
+    try:
+        return ErrorCode(code).name
+    except ValueError:
+        return f"error {code}"
+
+
 def check_error(code: int, what: str, message: str | None = None) -> None:
     """Raises `CommandError` for an error code of a response; `what` names what was asked of."""
-    if code == ErrorCode.NONE:
-        return
-    try:
-        name = ErrorCode(code).name
-    except ValueError:
-        name = f"error {code}"
-    raise CommandError(f"{what}: {message or name}")
+    if code != ErrorCode.NONE:
+        raise CommandError(f"{what}: {message or error_name(code)}")
 
 
 class WireClient:

@@ -22,12 +22,15 @@ def test_offsets_of_partitions() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("{", "Expecting property name"),
+        ("{", "not JSON: Expecting property name"),
+        ("[" * 100_000, "not JSON: "),
         ("[]", 'want {"version": 1, "partitions": [...]}'),
         ("{}", 'want {"version": 1, "partitions": [...]}'),
         ('{"version": 2, "partitions": []}', "version 2 is not known"),
         (json.dumps({"partitions": [ONE, ONE]}), "t-0 is named twice"),
         (json.dumps({"partitions": [{**ONE, "offset": "5"}]}), "want topic, partition and offset"),
+        (json.dumps({"partitions": [{**ONE, "offset": 2**63}]}), "t-0 at 9223372036854775808 is"),
+        (json.dumps({"partitions": [{**ONE, "partition": -1}]}), "t--1 at 5 is out of range"),
         (json.dumps({"partitions": [{"topic": "t"}]}), "want topic, partition and offset"),
     ],
 )
