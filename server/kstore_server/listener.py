@@ -44,7 +44,8 @@ class Listener:
                     lambda: ClientConnection(self), sock=listening, backlog=BACKLOG
                 )
             )
-        self._schedule_sweep()
+        if self.config.connections_max_idle_ms >= 0:
+            self._schedule_sweep()
 
     async def close(self) -> None:
         """Stops accepting and ends every connection."""

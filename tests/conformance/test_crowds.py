@@ -11,9 +11,9 @@ import pytest
 from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
-from tests.conformance.support.batches import batch
+from tests.conformance.support.batches import batch, record
 from tests.conformance.support.broker import BrokerProcess
-from tests.conformance.support.pipeline import PipelinedClient
+from tests.conformance.support.pipeline import PipelinedClient, wait_until
 from tests.conformance.support.prober import Prober
 from tests.conformance.support.verbs import (
     by_partition,
@@ -160,6 +160,35 @@ class TestIdle:
                 if position % 10 == 0:
                     assert rare.ask(ApiKey.API_VERSIONS, 4, WHO).error_code is OK
             assert slow.next_reply().error_code is OK
+
+
+def test_who_does_not_take_its_answers_is_let_go(hasty: BrokerProcess) -> None:
+    """Nothing moves on such a connection, and it holds what is to be sent to it."""
+    with PipelinedClient(hasty.bootstrap_servers) as client:
+        topic, _ = create_topic(client, configs={"max.message.bytes": str(20 << 20)})
+        data = batch([record(value=bytes(16 << 20))])
+        assert produce(client, topic, {0: data})[0].error_code is OK
+        values = fetch_values(topic, {0: 0}, partition_max_bytes=1 << 30)
+        client.send(client.frame(ApiKey.FETCH, 12, values))
+        if is_kafka(hasty):
+            time.sleep(3 * IDLE_MS / 1000)
+        else:
+            wait_until(lambda: "idle" in closed_lines(hasty, client), "it is closed")
+        with pytest.raises((AssertionError, ConnectionError)):
+            client.next_frame()
+
+
+def closed_lines(broker: BrokerProcess, client: PipelinedClient) -> str:
+    port = client.socket.getsockname()[1]
+    return "".join(line for line in broker.output().splitlines() if f":{port} " in line)
+
+
+def test_a_negative_time_means_that_nobody_is_idle(start_broker: StartBroker) -> None:
+    broker = start_broker({"connections.max.idle.ms": -1})
+    with PipelinedClient(broker.bootstrap_servers) as client:
+        assert client.ask(ApiKey.API_VERSIONS, 4, WHO).error_code is OK
+        assert client.is_silent(0.3)
+        assert client.ask(ApiKey.API_VERSIONS, 4, WHO).error_code is OK
 
 
 def test_who_waits_for_an_answer_is_not_idle(start_broker: StartBroker) -> None:
