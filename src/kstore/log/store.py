@@ -97,6 +97,7 @@ class Store:
         # Checkpoints are written in workers, each file over a name of its own: one at a time.
         self._checkpointing = threading.Lock()
         self._in_checkpoints: set[_Partition] = set()
+        self._checkpointed: tuple[dict[_Partition, int], dict[_Partition, int]] = {}, {}
 
     @classmethod
     def open(
@@ -165,6 +166,7 @@ class Store:
         recovery_points = read_offsets(self._files, self.directory / RECOVERY_POINTS)
         log_starts = read_offsets(self._files, self.directory / LOG_START_OFFSETS)
         self._in_checkpoints = recovery_points.keys() | log_starts.keys()
+        self._checkpointed = recovery_points, log_starts
 
         def load_one(found: tuple[str, PartitionName]) -> Log:
             name, (topic, partition, _) = found
@@ -361,23 +363,36 @@ class Store:
         """Writes down up to where logs are synced, where they start, and, if given, up to where
         they are committed. Any thread. Raises StoreError."""
         with self._checkpointing:
-            logs = [log for log in list(self.logs.values()) if log.failed is None]
-            recovery_points = {(log.topic, log.partition): log.recovery_point for log in logs}
-            # Also where it is the first segment's: the files of those before it may still be here.
-            log_starts = {
-                (log.topic, log.partition): log.log_start_offset
-                for log in logs
-                if log.log_start_offset > 0
-            }
+            recovery_points, log_starts = self._offsets_to_write()
             self._in_checkpoints |= recovery_points.keys()
             try:
                 write_offsets(self._files, self.directory / RECOVERY_POINTS, recovery_points)
                 write_offsets(self._files, self.directory / LOG_START_OFFSETS, log_starts)
-                self._in_checkpoints = set(recovery_points)
+                self._in_checkpoints = recovery_points.keys() | log_starts.keys()
+                self._checkpointed = recovery_points, log_starts
                 if high_watermarks is not None:
                     write_offsets(self._files, self.directory / HIGH_WATERMARKS, high_watermarks)
             except OSError as error:
                 raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
+
+    def _offsets_to_write(self) -> tuple[dict[_Partition, int], dict[_Partition, int]]:
+        """Recovery points and log start offsets. Of a log that has failed, those written before:
+        records that were deleted must not come back when its disk does."""
+        recovery_points: dict[_Partition, int] = {}
+        log_starts: dict[_Partition, int] = {}
+        for key, log in list(self.logs.items()):
+            if log.failed is not None:
+                for now, before in zip(
+                    (recovery_points, log_starts), self._checkpointed, strict=True
+                ):
+                    if key in before:
+                        now[key] = before[key]
+                continue
+            recovery_points[key] = log.recovery_point
+            # Also where it is the first segment's: the files of those before it may still be here.
+            if log.log_start_offset > 0:
+                log_starts[key] = log.log_start_offset
+        return recovery_points, log_starts
 
     def close(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
         """Closes all logs, writes the checkpoints and marks the directory as cleanly closed.

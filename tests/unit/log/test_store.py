@@ -290,3 +290,20 @@ def test_files_are_ours_to_read_and_write(store: Store, data_dir: Path) -> None:
     make_log(store)
     for path in (data_dir / "topic-0").iterdir():
         assert stat.S_IMODE(os.stat(path).st_mode) & 0o600 == 0o600
+
+
+def test_a_log_that_failed_keeps_the_offsets_that_were_written_of_it(data_dir: Path) -> None:
+    """Or records that were deleted would be back once the disk is."""
+    with open_store(data_dir) as store:
+        log = store.create("t")
+        for _ in range(10):
+            log.append_records([(None, b"v")])
+        log.flush()
+        log.advance_log_start(5)
+        store.checkpoint()
+        log.fail(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk"))
+        store.checkpoint()
+    with open_store(data_dir) as store:
+        assert not store.clean_start
+        assert store.logs["t", 0].log_start_offset == 5
+        assert store.logs["t", 0].log_end_offset == 10
