@@ -22,6 +22,7 @@ from tests.conformance.support.verbs import (
     end_offset,
     fetch,
     fetch_values,
+    is_kafka,
     new_name,
     produce,
     wait_for_leaders,
@@ -180,3 +181,37 @@ def test_offsets_of_a_deleted_topic_are_forgotten(client: PipelinedClient) -> No
     assert committed(client, group, kept) == 43
     assert commit(client, group, topic, 1) is OK
     assert committed(client, group, topic) == 1
+
+
+def test_many_hands_make_and_delete_one_topic(
+    broker: BrokerProcess, client: PipelinedClient
+) -> None:
+    """Whatever comes first: in the end it is a new topic, and nothing is left of the others."""
+    topic = new_name()
+    hands = [PipelinedClient(broker.bootstrap_servers) for _ in range(3)]
+    creation = create_values(topic, partitions=4)
+    for hand in hands:
+        for _ in range(15):
+            hand.send(
+                hand.frame(ApiKey.CREATE_TOPICS, 7, creation),
+                hand.frame(ApiKey.DELETE_TOPICS, 6, deletion_values(topic)),
+            )
+    made = deleted = 0
+    for hand in hands:
+        for _ in range(15):
+            code = hand.next_reply().topics[0].error_code
+            assert code in (OK, ErrorCode.topic_already_exists)
+            made += code is OK
+            code = hand.next_reply().responses[0].error_code
+            assert code in (OK, UNKNOWN_TOPIC)
+            deleted += code is OK
+        hand.close()
+    assert made == deleted > 0
+    if is_kafka(broker):
+        wait_until_gone(client, topic)
+    else:
+        assert describe_topic(client, topic).error_code is UNKNOWN_TOPIC
+        assert list(broker.data_dir.glob(f"{topic}-?")) == []
+    create_topic(client, topic, partitions=4)
+    answers = produce(client, topic, {index: batch() for index in range(4)})
+    assert [(one.error_code, one.base_offset) for one in answers.values()] == [(OK, 0)] * 4
