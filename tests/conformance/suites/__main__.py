@@ -43,7 +43,12 @@ def main() -> int:
             print(f"{suite.name}: skipped, {why}", flush=True)
             failed |= in_ci
             continue
-        judgement = _run(suite, unlisted_skips_fail=in_ci)
+        try:
+            judgement = _run(suite, unlisted_skips_fail=in_ci)
+        except RuntimeError as error:
+            print(f"{suite.name}: could not be fetched or built: {error}", flush=True)
+            failed = True
+            continue
         failed |= bool(judgement.faults)
         runs.append((suite, judgement.outcomes, known_causes(suite.name)))
     if options.write_page and len(runs) == len(SUITES):
