@@ -108,6 +108,8 @@ class Broker:
         """Lets the coordinator go; the store is closed by who opened it."""
         self.groups.close()
         self._directories.close()
+        for opened in self.store.logs.values():
+            opened.stop_timer()
 
     # Topics
 

@@ -110,7 +110,7 @@ def flush_if_due(log: LogState) -> None:
 
 
 def _flush_by_time(log: LogState) -> None:
-    # Closing leaves the timer alone, as that may be done on another thread than the loop.
+    # Closing leaves the timer alone, as that may be done on another thread: see Log.stop_timer.
     log.flush_timer = None
     if log.closed or log.failed is not None or log.log_end_offset <= log.recovery_point:
         return

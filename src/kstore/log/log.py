@@ -201,6 +201,12 @@ class Log(LogState):
         """Returns when all that was appended is on the disk."""
         flush(self)
 
+    def stop_timer(self) -> None:
+        """Has no sync begin by itself any more; for the loop, before another thread closes."""
+        if self.flush_timer is not None:
+            self.flush_timer.cancel()
+            self.flush_timer = None
+
     def reconfigure(self, config: LogConfig) -> None:
         """Takes over new configs, from the next append on."""
         self.configure(config)

@@ -199,3 +199,14 @@ def test_files_that_an_earlier_run_left_deleted_are_removed(tmp_path: Path) -> N
         world.runtime.advance(world.broker.settings["log.segment.delete.delay.ms"])
         world.runtime.run_workers()
         assert not any(path.is_dir() for path in tmp_path.iterdir())
+
+
+def test_no_sync_begins_once_the_broker_has_stopped(tmp_path: Path) -> None:
+    """The store is closed in a worker then, and nothing may touch its logs beside that."""
+    with opened(tmp_path) as world:
+        topic = NewTopic("t", 1, configs={"flush.ms": "1000"})
+        world.finish(world.broker.make_topics([topic]))
+        world.append("t", b"v")
+        world.broker.stop()
+        world.runtime.advance(2000)
+        assert world.runtime.work_count == 0
