@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -29,10 +30,11 @@ log = logging.getLogger("kstore.connection")
 
 MAX_IN_FLIGHT_COUNT = 128
 """Requests of one connection that are started and not yet answered."""
-MAX_TURN_COUNT = 64
-"""Requests of one connection that are started before other connections have their turn."""
+MAX_TURN_S = 0.002
+"""How long requests of one connection are started before other connections have their turn."""
 MAX_UNSENT_SIZE = 1 << 20
-"""Bytes of replies that may wait for a slow client before no more of its requests are started."""
+"""Bytes of replies that may wait, for a slow client or for their turn, before no more of a
+connection's requests are started."""
 
 
 class ClientConnection(asyncio.BufferedProtocol):
@@ -44,6 +46,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             listener.receive_buffer, listener.config.socket_request_max_bytes
         )
         self._in_flight: deque[Later[Reply]] = deque()
+        self._ready_size = 0
         self._blocked_by: Later[Reply] | None = None
         self._paused = False
         self._yielding = False
@@ -103,11 +106,12 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _handle_frames(self) -> None:
         """Starts requests until there are no more, or no more may start for now.
 
-        Their replies leave together. After a turn of many requests other connections come first.
+        Their replies leave together. When a turn took long other connections come first.
         """
         self._handling = True
+        turn_end_s = time.monotonic() + MAX_TURN_S
         try:
-            for _ in range(MAX_TURN_COUNT):
+            while True:
                 if not self._may_start():
                     self._output.flush()
                     if not self._may_start():
@@ -116,9 +120,10 @@ class ClientConnection(asyncio.BufferedProtocol):
                 if frame is None:
                     break
                 self._start(frame)
-            else:
-                self._yielding = True
-                self._listener.loop.call_soon(self._next_turn)
+                if time.monotonic() > turn_end_s:
+                    self._yielding = True
+                    self._listener.loop.call_soon(self._next_turn)
+                    break
             if not self.client.closed:
                 self._reader.park()
                 self._output.flush()
@@ -155,8 +160,11 @@ class ClientConnection(asyncio.BufferedProtocol):
         if reply.error is not None:
             self._failed(reply.error)
             return
+        self._ready_size += _memory_size(reply.result())
         while self._in_flight and self._in_flight[0].done:
-            self._output.add(self._in_flight.popleft().result())
+            parts = self._in_flight.popleft().result()
+            self._ready_size -= _memory_size(parts)
+            self._output.add(parts)
         if self._blocked_by is reply:
             self._blocked_by = None
         if not self._handling:
@@ -184,7 +192,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             and self._blocked_by is None
             and not self._yielding
             and len(self._in_flight) < MAX_IN_FLIGHT_COUNT
-            and self._output.unsent_size < MAX_UNSENT_SIZE
+            and self._output.unsent_size + self._ready_size < MAX_UNSENT_SIZE
         )
 
     def _pace(self) -> None:
@@ -204,3 +212,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _output_broken(self, error: OSError) -> None:
         self.close(f"can't send: {error.strerror or error}")
+
+
+def _memory_size(reply: Reply) -> int:
+    """The bytes that a reply holds in memory; slices lie in files."""
+    return sum(len(part) for part in reply if isinstance(part, bytes))

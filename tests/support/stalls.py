@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 INTERVAL_S = 0.002
 
@@ -18,11 +19,12 @@ class StallWatch:
         self._schedule()
 
     def _schedule(self) -> None:
-        self._due_s = self._loop.time() + INTERVAL_S
-        self._timer = self._loop.call_at(self._due_s, self._beat)
+        # The clock of a loop may stand still while it works.
+        self._due_s = time.monotonic() + INTERVAL_S
+        self._timer = self._loop.call_later(INTERVAL_S, self._beat)
 
     def _beat(self) -> None:
-        self.longest_s = max(self.longest_s, self._loop.time() - self._due_s)
+        self.longest_s = max(self.longest_s, time.monotonic() - self._due_s)
         self.count += 1
         self._schedule()
 
