@@ -17,6 +17,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import TypeAlias
 
 from kstore.broker.api import Reply
@@ -52,7 +53,6 @@ class Output:
         self._drained = drained
         self._broken = broken
         self._pending: deque[Pending] = deque()
-        self._held: deque[Slice] = deque()
         self._watched = -1
         self._reading_ahead = False
         self._closed = False
@@ -61,16 +61,10 @@ class Output:
         """When something was sent after a wait, by the monotonic clock."""
 
     def add(self, reply: Reply) -> None:
-        """Takes a reply; `flush` sends it."""
+        """Takes a reply; `flush` sends it. A part keeps its file or its map until it is sent."""
         for part in reply:
-            if isinstance(part, bytes):
-                self.unsent_size += len(part)
-                self._pending.append(part)
-            else:
-                self.unsent_size += part.size
-                view = part.view()
-                self._held.append(part)
-                self._pending.append(part if view is None else view)
+            self.unsent_size += len(part) if isinstance(part, bytes) else part.size
+        self._pending.extend(reply)
 
     def flush(self) -> None:
         """Sends what was added, or as much of it as the socket takes now."""
@@ -83,14 +77,16 @@ class Output:
         self._unwatch()
         self._pending.clear()
         self.unsent_size = 0
-        self._release()
 
     def _send(self) -> None:
         """Sends until all is gone or the socket is full."""
         try:
             while self._pending:
                 first = self._pending[0]
-                sent = self._send_file(first) if isinstance(first, Slice) else self._send_bytes()
+                if isinstance(first, Slice) and first.view() is None:
+                    sent = self._send_file(first)
+                else:
+                    sent = self._send_bytes()
                 if sent < 0:
                     return
                 self._forget(sent)
@@ -101,14 +97,14 @@ class Output:
             self._broken(error)
             return
         self._unwatch()
-        self._release()
 
     def _send_bytes(self) -> int:
         parts: list[bytes | memoryview] = []
-        for part in self._pending:
-            if isinstance(part, Slice) or len(parts) == MAX_PARTS:
+        for part in islice(self._pending, MAX_PARTS):
+            data = part.view() if isinstance(part, Slice) else part
+            if data is None:
                 break
-            parts.append(part)
+            parts.append(data)
         return os.writev(self._descriptor, parts)
 
     def _send_file(self, part: Slice) -> int:
@@ -148,10 +144,6 @@ class Output:
                 )
                 return
             sent -= size
-
-    def _release(self) -> None:
-        while self._held:
-            self._held.popleft().release()
 
     def _watch(self) -> None:
         if self._watched < 0:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import weakref
 from pathlib import Path
 
 from kstore.log.files import Files
@@ -13,6 +14,12 @@ from kstore.log.handles import Handles
 from kstore.log.slices import Slice
 from kstore_server.output import Output
 from kstore_server.runtime import AsyncioRuntime
+
+
+class TrackedSlice(Slice):
+    """One that can be seen to go."""
+
+    __slots__ = ("__weakref__",)
 
 
 class Pair:
@@ -81,6 +88,37 @@ def test_parts_arrive_whole_and_in_order(tmp_path: Path) -> None:
         assert pair.errors == []
         handles.clear()
         pair.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_sent_is_let_go_though_more_always_waits(tmp_path: Path) -> None:
+    """A client that never quite keeps up must not make its old replies stay."""
+    file = tmp_path / "00000000000000000000.log"
+    content = os.urandom(200_000)
+    file.write_bytes(content)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(Files())
+        mapped = memoryview(content)
+        alive: weakref.WeakSet[Slice] = weakref.WeakSet()
+        for number in range(40):
+            reply = TrackedSlice(
+                handles, file, 0, len(content), view=mapped if number % 2 else None
+            )
+            alive.add(reply)
+            pair.output.add([reply])
+            del reply
+            pair.output.flush()
+            if number >= 5:
+                assert await pair.read(len(content)) == content
+                await asyncio.sleep(0)
+            assert pair.output.unsent_size > 0, "all is never sent"
+        assert len(alive) <= 7
+        pair.close()
+        handles.clear()
+        assert len(alive) == 0
 
     asyncio.run(run())
 
