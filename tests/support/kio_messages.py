@@ -19,7 +19,7 @@ from uuid import UUID
 from kio.index import load_request_schema, load_response_schema
 from kio.schema.errors import ErrorCode
 from kio.serial import entity_reader, entity_writer
-from kio.static.primitive import TZAware, i8, i16, i32, i32Timedelta, i64, i64Timedelta
+from kio.static.primitive import TZAware, i8, i16, i32, i32Timedelta, i64, i64Timedelta, u16
 
 from kstore.wire.schema import ZERO_UUID, Struct
 
@@ -104,9 +104,9 @@ def _random_scalar(kind: type, choices: random.Random) -> Any:
         assert issubclass(kind, i32Timedelta | i64Timedelta)
         return timedelta(milliseconds=choices.randrange(-(1 << bits), 1 << bits))
     if issubclass(kind, int):
-        bits = next(bits for one, bits in WIDTHS.items() if issubclass(kind, one))
-        low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        return choices.choice((-1, 0, 1, low, high, choices.randint(low, high)))
+        low, high = next(limits for one, limits in LIMITS.items() if issubclass(kind, one))
+        edges = (low, max(low, -1), 0, 1, high)
+        return choices.choice((*edges, choices.randint(low, high)))
     if issubclass(kind, bytes):
         return choices.choice((b"", choices.randbytes(9), choices.randbytes(200)))
     assert issubclass(kind, str)
@@ -114,7 +114,13 @@ def _random_scalar(kind: type, choices: random.Random) -> Any:
 
 
 # Narrowest first: kio's int8 is a subclass of its int16, and so on.
-WIDTHS: dict[type, int] = {i8: 8, i16: 16, i32: 32, i64: 64}
+LIMITS: dict[type, tuple[int, int]] = {
+    i8: (-(1 << 7), (1 << 7) - 1),
+    i16: (-(1 << 15), (1 << 15) - 1),
+    i32: (-(1 << 31), (1 << 31) - 1),
+    i64: (-(1 << 63), (1 << 63) - 1),
+    u16: (0, (1 << 16) - 1),
+}
 
 
 def to_ours(struct_type: type[Struct], entity: Any) -> Any:
