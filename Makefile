@@ -24,7 +24,7 @@ NATIVE := $(wildcard src/kstore/_native/*.pyx src/kstore/_native/*.pxd src/kstor
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test lint types package check conformance conformance-full bench torture clean
+.PHONY: help serve test lint types package check conformance conformance-full bench torture sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/perfor
 
 torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)
+
+sanitize: $(INSTALLED)  ## unit and property tests under AddressSanitizer and UBSan; needs gcc
+	tools/sanitize $(BIN)/python tests/unit tests/property
 
 clean:  ## remove all that was built, and the environment; data stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
