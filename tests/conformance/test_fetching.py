@@ -118,6 +118,18 @@ class TestOffsets:
             assert (beyond.high_watermark, beyond.log_start_offset) == (-1, -1)
             assert not beyond.records
 
+    def test_what_is_below_the_start_is_out_of_range(self, client: PipelinedClient) -> None:
+        topic = filled_topic(client, batches=4)
+        wanted = {"name": topic, "partitions": [{"partition_index": 0, "offset": 2}]}
+        reply = client.ask(ApiKey.DELETE_RECORDS, 2, {"topics": [wanted], "timeout": 30_000})
+        assert reply.topics[0].partitions[0].low_watermark == 2
+        assert fetch(client, topic, {0: 1})[0].error_code is OUT_OF_RANGE
+        found = fetch(client, topic, {0: 2})[0]
+        assert (found.error_code, found.log_start_offset, found.high_watermark) == (OK, 2, 4)
+        assert len(found.records) == 2 * SIZE
+        assert list_offset(client, topic, -2).offset == 2
+        assert list_offset(client, topic, 0).offset == 2
+
     def test_what_a_partition_tells(self, client: PipelinedClient) -> None:
         topic = filled_topic(client, batches=3)
         for isolation_level in (0, 1):
