@@ -30,6 +30,8 @@ log = logging.getLogger("kstore.connection")
 
 MAX_IN_FLIGHT_COUNT = 128
 """Requests of one connection that are started and not yet answered."""
+MAX_IN_FLIGHT_SIZE = 4 << 20
+"""The same in bytes, as a request that waits may hold what it came with. One may be larger."""
 MAX_TURN_S = 0.002
 """How long requests of one connection are started before other connections have their turn."""
 MAX_UNSENT_SIZE = 1 << 20
@@ -45,7 +47,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._reader = FrameReader(
             listener.receive_buffer, listener.config.socket_request_max_bytes
         )
-        self._in_flight: deque[Later[Reply]] = deque()
+        self._in_flight: deque[tuple[Later[Reply], int]] = deque()
+        self._in_flight_size = 0
         self._ready_size = 0
         self._blocked_by: Later[Reply] | None = None
         self._paused = False
@@ -148,7 +151,8 @@ class ClientConnection(asyncio.BufferedProtocol):
                 self._output.add(reply)
                 return
             reply = Later.of(reply)
-        self._in_flight.append(reply)
+        self._in_flight.append((reply, len(frame)))
+        self._in_flight_size += len(frame)
         if not answer.overlaps and not reply.done:
             self._blocked_by = reply
         reply.then(self._answered)
@@ -161,8 +165,10 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._failed(reply.error)
             return
         self._ready_size += _memory_size(reply.result())
-        while self._in_flight and self._in_flight[0].done:
-            parts = self._in_flight.popleft().result()
+        while self._in_flight and self._in_flight[0][0].done:
+            first, request_size = self._in_flight.popleft()
+            parts = first.result()
+            self._in_flight_size -= request_size
             self._ready_size -= _memory_size(parts)
             self._output.add(parts)
         if self._blocked_by is reply:
@@ -192,6 +198,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             and self._blocked_by is None
             and not self._yielding
             and len(self._in_flight) < MAX_IN_FLIGHT_COUNT
+            and self._in_flight_size < MAX_IN_FLIGHT_SIZE
             and self._output.unsent_size + self._ready_size < MAX_UNSENT_SIZE
         )
 

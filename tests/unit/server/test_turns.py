@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Iterator
 
@@ -15,10 +16,17 @@ from kstore.broker.context import RequestContext
 from kstore.testing import BrokerThread
 from kstore.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from kstore.wire.versions import ApiKey
-from kstore_server.connection import MAX_UNSENT_SIZE, ClientConnection
-from tests.conformance.support.batches import batch
+from kstore_server.connection import MAX_IN_FLIGHT_SIZE, MAX_UNSENT_SIZE, ClientConnection
+from kstore_server.server import Server
+from tests.conformance.support.batches import batch, record
 from tests.conformance.support.pipeline import PipelinedClient, wait_until
-from tests.conformance.support.verbs import create_topic, fetch_values, produce
+from tests.conformance.support.verbs import (
+    create_topic,
+    end_offset,
+    fetch_values,
+    produce,
+    produce_values,
+)
 from tests.support.stalls import StallWatch
 
 BROKER = 4
@@ -78,16 +86,43 @@ def test_replies_behind_a_long_poll_do_not_pile_up(kstore: BrokerThread) -> None
             assert client.decode(client.next_frame()).results[0].error_code == 0
 
 
+def test_large_requests_that_wait_do_not_pile_up(kstore: BrokerThread) -> None:
+    """Here they wait behind a fetch; others may hold all they came with until they are answered."""
+    count = 30
+    data = batch([record(value=bytes(500_000))])
+    with PipelinedClient(kstore.bootstrap_servers) as client:
+        topic, _ = create_topic(client, partitions=2)
+        client.send(client.frame(ApiKey.FETCH, 12, fetch_values(topic, {0: 0}, max_wait_ms=60_000)))
+        frames = [
+            client.frame(ApiKey.PRODUCE, 9, produce_values(topic, {1: data})) for _ in range(count)
+        ]
+        sending = threading.Thread(target=client.send, args=frames)
+        sending.start()
+        with PipelinedClient(kstore.bootstrap_servers) as other:
+            expected = MAX_IN_FLIGHT_SIZE // len(frames[0]) + 1
+            wait_until(lambda: end_offset(other, topic, 1) >= expected, "as many as may are begun")
+            assert end_offset(other, topic, 1) == expected
+            assert produce(other, topic, {0: batch()})[0].base_offset == 0
+        assert client.next_reply().error_code == 0
+        for number in range(count):
+            (answer,) = client.next_reply().responses[0].partition_responses
+            assert (answer.error_code, answer.base_offset) == (0, number)
+        sending.join()
+
+
 def kept_size(kstore: BrokerThread) -> int:
     """The bytes of replies that wait for their turn on any connection."""
-    connections = [one for one in gc.get_objects() if type(one) is ClientConnection]
-    return kstore.call(
-        lambda server: sum(
+
+    def kept(server: Server) -> int:
+        # On the loop: another thread that looks at all objects breaks a tuple in the making.
+        connections = [one for one in gc.get_objects() if type(one) is ClientConnection]
+        return sum(
             len(part)
             for connection in connections
-            for reply in connection._in_flight
+            for reply, _ in connection._in_flight
             if reply.done
             for part in reply.result()
             if isinstance(part, bytes)
         )
-    )
+
+    return kstore.call(kept)
