@@ -100,6 +100,29 @@ def test_many_appends_in_one_write_keep_their_order(client: PipelinedClient) -> 
     assert offsets == list(range(500))
 
 
+@pytest.mark.parametrize("acks", [0, 1])
+def test_what_follows_an_append_sees_it_though_it_takes_long(
+    client: PipelinedClient, acks: int
+) -> None:
+    """The topic has a codec of its own, so each batch is compressed anew before it is appended."""
+    topic, _ = create_topic(client, configs={"compression.type": "gzip"})
+    data = batch([record(value=bytes(500_000))])
+    for number in range(5):
+        values = produce_values(topic, {0: data}, acks=acks)
+        wanted = {"partition_index": 0, "timestamp": -1, "current_leader_epoch": -1}
+        topics = [{"name": topic, "partitions": [wanted]}]
+        client.send(
+            client.frame(ApiKey.PRODUCE, 9, values, answered=acks != 0),
+            client.frame(ApiKey.LIST_OFFSETS, 7, {"replica_id": -1, "topics": topics}),
+            client.frame(ApiKey.FETCH, 12, fetch_values(topic, {0: number})),
+        )
+        if acks:
+            (appended,) = client.next_reply().responses[0].partition_responses
+            assert (appended.error_code, appended.base_offset) == (OK, number)
+        assert client.next_reply().topics[0].partitions[0].offset == number + 1
+        assert by_partition(client.next_reply())[0].records[:8] == number.to_bytes(8, "big")
+
+
 def test_requests_split_at_every_byte(client: PipelinedClient, other: PipelinedClient) -> None:
     """Between the two halves another connection is answered, so that they arrive apart."""
     topic, _ = create_topic(client)

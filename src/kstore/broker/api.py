@@ -42,8 +42,10 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class FrameApi:
-    """A request that is read from its frame and answered with parts; it always overlaps."""
+    """A request that is read from its frame and answered with parts."""
 
     key: ApiKey
     handle: Callable[[memoryview, int, RequestContext], Reply | Later[Reply]]
     """`handle(frame, position of the body, context)`."""
+    overlaps: bool = False
+    """As that of `Api`."""

@@ -119,7 +119,7 @@ class Dispatcher:
         client_id, position = parse_client_id(frame, flexible)
         context = RequestContext(self._broker, connection, version, correlation_id, client_id)
         if isinstance(served.api, FrameApi):
-            return Answer(served.api.handle(frame, position, context), True)
+            return Answer(served.api.handle(frame, position, context), served.api.overlaps)
         # What follows the message is ignored, as Kafka does: librdkafka sends a few bytes too many.
         request, _ = decode_prefix(request_type(key), version, frame, position)
         return self._answer_message(served.api, request, context)

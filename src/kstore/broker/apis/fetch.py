@@ -180,4 +180,4 @@ def _encode(
     return encode_fetch_reply(context.correlation_id, shape, int(code), session_id, results)
 
 
-API = FrameApi(ApiKey.FETCH, handle)
+API = FrameApi(ApiKey.FETCH, handle, overlaps=True)
