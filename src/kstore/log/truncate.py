@@ -40,7 +40,10 @@ def truncate_to(log: LogState, offset: int) -> None:
     except CorruptLogError as error:
         raise corrupt(error) from error
     except OSError as error:
-        raise log.disk_error(error, "truncating") from error
+        # Half of it may be done: not even a full disk leaves the log as it was.
+        failure = log.disk_error(error, "truncating")
+        log.fail(failure)
+        raise failure from error
 
 
 def _truncate(log: LogState, offset: int) -> None:

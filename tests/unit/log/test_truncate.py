@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -167,3 +168,22 @@ def test_a_log_that_found_no_room(data_dir: Path, tmp_path: Path) -> None:
         shutil.copytree(data_dir, tmp_path / "crashed")
     with open_store(tmp_path / "crashed") as store:
         assert values(store.logs["topic", 0]) == [b"old"] * 5 + [b"new"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_what_can_not_be_finished_takes_the_log_offline(data_dir: Path, code: int) -> None:
+    files = FaultyFiles()
+    with open_store(data_dir, files=files) as store:
+        log = filled(store)
+        files.fail("delete", code, suffix=log.segments.active.path.name)
+        for _ in range(2):
+            with pytest.raises(KafkaError) as caught:
+                log.truncate_to(3)
+            assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+        with pytest.raises(KafkaError):
+            log.append(batch(b"new"), now_ms=NOW_MS)
+        files.heal()
+    with open_store(data_dir) as store:
+        log = store.logs["topic", 0]
+        assert log.log_end_offset <= COUNT
+        assert offsets(log) == list(range(log.log_end_offset))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import mmap
 import os
 import socket
 import weakref
@@ -225,6 +226,27 @@ def test_a_file_that_was_cut_ends_the_connection(tmp_path: Path) -> None:
         pair.output.flush()
         assert [error.errno for error in pair.errors] == [errno.EIO]
         assert await pair.read(1000) == b"r" * 1000
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_a_map_that_was_cut_ends_the_connection(tmp_path: Path) -> None:
+    """The bytes are read by the system, for which what is gone is an error and not a SIGBUS."""
+    file = tmp_path / "00000000000000000000.log"
+    file.write_bytes(b"x" * 3 * mmap.PAGESIZE)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(Files())
+        descriptor = handles.get(file).descriptor
+        room = memoryview(Files().map(descriptor, 3 * mmap.PAGESIZE))
+        os.truncate(file, 100)
+        reply = Slice(handles, file, mmap.PAGESIZE, 2 * mmap.PAGESIZE, view=room[mmap.PAGESIZE :])
+        pair.output.add([reply])
+        pair.output.flush()
+        assert [error.errno for error in pair.errors] == [errno.EFAULT]
         handles.clear()
         pair.close()
 
