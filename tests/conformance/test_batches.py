@@ -239,6 +239,16 @@ def test_what_a_producer_may_not_set_is_set_by_the_broker(client: PipelinedClien
     assert [int.from_bytes(one[35:43], "big") for one in batches[1:]] == [start, start]
 
 
+def test_a_gap_between_the_offsets_of_records(
+    broker: BrokerProcess, client: PipelinedClient
+) -> None:
+    """Kafka takes it; then the second record has the offset of the batch that comes next."""
+    topic, _ = create_topic(client)
+    gap = batch([record(0), record(1, offset_delta=2)], last_offset_delta=1)
+    answer = produce(client, topic, {0: gap})[0]
+    assert answer.error_code is (ErrorCode.none if is_kafka(broker) else INVALID)
+
+
 def test_time_of_append(client: PipelinedClient) -> None:
     topic, _ = create_topic(client, configs={"message.timestamp.type": "LogAppendTime"})
     before = now_ms()
