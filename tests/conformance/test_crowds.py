@@ -157,7 +157,7 @@ class TestIdle:
             for position in range(len(data)):
                 slow.send(data[position : position + 1])
                 time.sleep(pause_s)
-                if position % 10 == 0:
+                if position % 4 == 0:
                     assert rare.ask(ApiKey.API_VERSIONS, 4, WHO).error_code is OK
             assert slow.next_reply().error_code is OK
 
