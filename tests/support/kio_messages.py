@@ -1,6 +1,6 @@
 """kio as the judge of our messages: values of its dataclasses, and the same as ours.
 
-kio (https://pypi.org/project/kio) is written from Kafka's definitions by other people. It has one
+kio is written from Kafka's definitions by other people. It has one
 class per struct and version, and turns some values into Python's types, which is undone here: times
 into milliseconds, its error codes into numbers, None as an id into the zero UUID.
 """
