@@ -159,8 +159,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _answered(self, reply: Later[Reply]) -> None:
         if self.client.closed:
-            self._drop(reply)
-            return
+            return  # nobody waits; what the reply holds goes with it
         if reply.error is not None:
             self._failed(reply.error)
             return
@@ -176,14 +175,6 @@ class ClientConnection(asyncio.BufferedProtocol):
         if not self._handling:
             self._output.flush()
             self._proceed()
-
-    @staticmethod
-    def _drop(reply: Later[Reply]) -> None:
-        """Frees the slices of a reply that nobody waits for."""
-        if reply.error is None:
-            for part in reply.result():
-                if not isinstance(part, bytes):
-                    part.release()
 
     def _failed(self, error: BaseException) -> None:
         if isinstance(error, DecodeError | CloseConnection):

@@ -3,7 +3,7 @@
 Used by the process (`main`) and by the broker inside a test (`kstore.testing.broker`). Both run it
 on a loop of theirs: `await start()`, then `await stop()`; a start that fails closes what it opened.
 The order: the addresses, so that a port in use is told before anything is touched; the data
-directory and its lock; the tree; the logs; the partitions; the door.
+directory with its lock and its logs; the tree; the partitions; the door.
 """
 
 from __future__ import annotations

@@ -20,15 +20,13 @@ class Waiting(Protocol):
 class Connection:
     """One client's connection as the broker sees it. `close` tells those who wait for it."""
 
-    __slots__ = ("client_host", "client_port", "closed", "identity", "software", "waiting")
+    __slots__ = ("client_host", "client_port", "closed", "identity", "waiting")
 
     def __init__(self, client_host: str, client_port: int, identity: str) -> None:
         self.client_host = client_host
         self.client_port = client_port
         self.identity = identity
         """For the log: who this is."""
-        self.software = ("unknown", "unknown")
-        """Name and version of the client, once ApiVersions v3 or newer told them (KIP-511)."""
         self.waiting: set[Waiting] = set()
         self.closed = False
 

@@ -9,6 +9,7 @@ files long and trims them when it closes them.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from kstore.log.walk import OFFSET_ENTRY, TIME_ENTRY, FileBatch, entries, file_s
 __all__ = ["OffsetEntries", "TimeEntries"]
 
 
-class _Entries:
+class _Entries(ABC):
     """The entries of one index, one at a time: `at` is the place of the current one in the file,
     `first` and `second` its fields; `at` is -1 behind the last one."""
 
@@ -39,9 +40,9 @@ class _Entries:
             self.fault(self._size - ragged, f"the size is no multiple of {self.entry.size}")
         self.advance()
 
+    @abstractmethod
     def rises(self, first: int, second: int) -> bool:
         """May an entry with these fields follow the current one?"""
-        raise NotImplementedError
 
     def advance(self) -> None:
         """Moves to the next entry that may follow the current one."""

@@ -43,7 +43,6 @@ def handle(request: ApiVersionsRequest | None, context: RequestContext) -> ApiVe
         name, version = request.client_software_name, request.client_software_version
         if not (SOFTWARE.fullmatch(name) and SOFTWARE.fullmatch(version)):
             return ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
-        context.connection.software = (name, version)
     # Before v4 a minimum of 0 could not be read by some clients (KAFKA-17011).
     features = {
         name: levels
