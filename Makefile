@@ -68,8 +68,6 @@ bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/perfor
 	$(BIN)/python bench/steps.py --output bench/results/steps.json
 	$(BIN)/python bench/micro_append.py
 	$(BIN)/python bench/report.py
-	$(BIN)/python bench/steps.py --output bench/results/steps.json
-	$(BIN)/python bench/report.py
 
 torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)

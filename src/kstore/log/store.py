@@ -98,6 +98,7 @@ class Store:
         self._checkpointing = threading.Lock()
         self._in_checkpoints: set[_Partition] = set()
         self._checkpointed: tuple[dict[_Partition, int], dict[_Partition, int]] = {}, {}
+        self._written: dict[str, Mapping[_Partition, int]] = {}
 
     @classmethod
     def open(
@@ -361,19 +362,27 @@ class Store:
 
     def checkpoint(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
         """Writes down up to where logs are synced, where they start, and, if given, up to where
-        they are committed. Any thread. Raises StoreError."""
+        they are committed. What has not changed is not written again. Any thread. Raises StoreError.
+        """
         with self._checkpointing:
             recovery_points, log_starts = self._offsets_to_write()
             self._in_checkpoints |= recovery_points.keys()
             try:
-                write_offsets(self._files, self.directory / RECOVERY_POINTS, recovery_points)
-                write_offsets(self._files, self.directory / LOG_START_OFFSETS, log_starts)
+                self._write_offsets(RECOVERY_POINTS, recovery_points)
+                self._write_offsets(LOG_START_OFFSETS, log_starts)
                 self._in_checkpoints = recovery_points.keys() | log_starts.keys()
                 self._checkpointed = recovery_points, log_starts
                 if high_watermarks is not None:
-                    write_offsets(self._files, self.directory / HIGH_WATERMARKS, high_watermarks)
+                    self._write_offsets(HIGH_WATERMARKS, high_watermarks)
             except OSError as error:
                 raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
+
+    def _write_offsets(self, name: str, offsets: Mapping[_Partition, int]) -> None:
+        if self._written.get(name) != offsets:
+            # Of a write that fails nobody knows what it left.
+            self._written.pop(name, None)
+            write_offsets(self._files, self.directory / name, offsets)
+            self._written[name] = dict(offsets)
 
     def _offsets_to_write(self) -> tuple[dict[_Partition, int], dict[_Partition, int]]:
         """Recovery points and log start offsets. Of a log that has failed, those written before:

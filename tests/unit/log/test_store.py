@@ -14,6 +14,7 @@ from kstore.configs import LogConfig
 from kstore.errors import ErrorCode, KafkaError, StoreError
 from kstore.log.properties import format_uuid
 from kstore.log.store import Store
+from kstore.testing.faulty_files import FaultyFiles
 from tests.support.logs import NOW_MS, QuickFiles, batch, make_log, offsets, open_store
 
 
@@ -231,6 +232,30 @@ def test_checkpoints(data_dir: Path) -> None:
             "log-start-offset-checkpoint": "0\n1\ntopic 0 2\n",
             "replication-offset-checkpoint": "0\n1\ntopic 0 4\n",
         }
+
+
+def test_a_checkpoint_that_would_say_the_same_is_not_written(data_dir: Path) -> None:
+    files = FaultyFiles()
+    with open_store(data_dir, files=files) as store:
+        log = make_log(store)
+
+        def writes(high_watermark: int) -> int:
+            before = files.calls["write"]
+            store.checkpoint({("topic", 0): high_watermark})
+            return files.calls["write"] - before
+
+        assert writes(0) == 3
+        assert writes(0) == 0
+        assert writes(1) == 1
+        log.append(batch(), now_ms=NOW_MS)
+        log.flush()
+        assert writes(1) == 1
+        # Of a write that failed nobody knows what it left: it is done again.
+        files.fail("sync_directory", 5)
+        with pytest.raises(StoreError):
+            store.checkpoint({("topic", 0): 2})
+        files.heal()
+        assert writes(1) == 1
 
 
 def test_checkpoints_that_cannot_be_read_say_nothing(data_dir: Path) -> None:
