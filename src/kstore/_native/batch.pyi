@@ -13,6 +13,7 @@ __all__ = [
     "BatchError",
     "BatchHeader",
     "check_batch",
+    "crc32c",
     "parse_header",
     "walk",
 ]
@@ -76,4 +77,5 @@ class BatchHeader:
 
 def parse_header(data: Buffer, position: int = 0) -> BatchHeader: ...
 def check_batch(data: Buffer, position: int = 0, *, crc: bool = True) -> BatchHeader: ...
+def crc32c(data: Buffer, *, portable: bool = False) -> int: ...
 def walk(data: Buffer, position: int = 0, *, crc: bool = True) -> Iterator[BatchHeader]: ...

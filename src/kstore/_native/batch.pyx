@@ -11,6 +11,7 @@ from kstore._native.big_endian cimport load16, load32, load64
 cdef extern from "crc32c.h" nogil:
     void kstore_crc32c_setup()
     uint32_t kstore_crc32c(const unsigned char *data, size_t size)
+    uint32_t kstore_crc32c_slices(uint32_t crc, const unsigned char *data, size_t size)
 
 kstore_crc32c_setup()
 
@@ -24,6 +25,7 @@ __all__ = [
     "BatchError",
     "BatchHeader",
     "check_batch",
+    "crc32c",
     "parse_header",
     "walk",
 ]
@@ -252,6 +254,23 @@ def check_batch(data, Py_ssize_t position=0, *, bint crc=True):
     if fault != SOUND:
         raise BatchError(position, fault)
     return make_header(&header, position)
+
+
+def crc32c(data, *, bint portable=False):
+    """The CRC-32C of `data`; `portable`: as on a machine without instructions for it."""
+    cdef Py_buffer buffer
+    cdef uint32_t crc
+    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+    try:
+        if portable:
+            crc = ~kstore_crc32c_slices(
+                0xFFFFFFFF, <const unsigned char *> buffer.buf, <size_t> buffer.len
+            )
+        else:
+            crc = kstore_crc32c(<const unsigned char *> buffer.buf, <size_t> buffer.len)
+    finally:
+        PyBuffer_Release(&buffer)
+    return crc
 
 
 def walk(data, Py_ssize_t position=0, *, bint crc=True):

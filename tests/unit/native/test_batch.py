@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
+import crc32c
 import pytest
 
+from kstore._native import batch as native
 from kstore._native.batch import (
     BAD_CRC,
     BAD_LENGTH,
@@ -146,3 +149,16 @@ def test_offsets_beyond_all_bounds_wrap_as_in_java() -> None:
 def test_only_bytes_are_read() -> None:
     with pytest.raises(TypeError):
         check_batch("text")  # type: ignore[arg-type]
+
+
+def test_the_crc_is_that_of_another_library() -> None:
+    """Every size around the blocks it is taken in, at every alignment, both ways to make it."""
+    choose = Random(20)
+    data = choose.randbytes(24_000)
+    sizes = [*range(420), *range(3060, 3090), *(choose.randrange(20_000) for _ in range(200))]
+    for number, size in enumerate(sizes):
+        start = number % 16
+        part = memoryview(data)[start : start + size]
+        expected = crc32c.crc32c(part)
+        assert native.crc32c(part) == expected, (start, size)
+        assert native.crc32c(part, portable=True) == expected, (start, size)
