@@ -51,7 +51,6 @@ ABSENT = {
     ),
     "what waits is freed at once, so there is nothing to purge": r".*purgatory",
     "there are no plugins of Java classes": r".*policy\.class|config\.providers",
-    "codecs compress at their default levels": r"compression\.",
     "compaction does not run yet": r"log\.cleaner\.",
     "retention does not run yet": r"log\.retention\.|offsets\.retention",
     "nothing here would read it": (

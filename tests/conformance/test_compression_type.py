@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 
@@ -148,3 +149,39 @@ def test_the_codec_changes_at_once(client: PipelinedClient) -> None:
         wait_until(lambda: codec_of_next() == 3, "the broker's default is lz4")
     finally:
         alter(client, BROKER, "1", ("compression.type", DELETE, None))
+
+
+WORDS = b" ".join(random.Random(1).choices([b"speed", b"of", b"vehicle", b"seven"], k=20_000))
+
+
+@pytest.mark.parametrize(
+    ("codec", "weak", "strong"), [("gzip", "1", "9"), ("lz4", "9", "12"), ("zstd", "1", "19")]
+)
+def test_the_level_is_the_one_asked_for(
+    client: PipelinedClient, codec: str, weak: str, strong: str
+) -> None:
+    """Of the topic, else of the broker; the records are the same in fewer bytes."""
+    level = f"compression.{codec}.level"
+    name, _ = create_topic(client, configs={"compression.type": codec, level: weak})
+    offset = 0
+
+    def size_of_next() -> int:
+        nonlocal offset
+        answer = produce(client, name, {0: batch_of(WORDS, codec=0)})[0]
+        assert (answer.error_code, answer.base_offset) == (OK, offset)
+        data = fetch(client, name, {0: offset}, partition_max_bytes=1 << 24)[0].records
+        assert [record.value for record in iterate_records(data)] == [WORDS]
+        offset += 1
+        return len(data)
+
+    largest = size_of_next()
+    alter(client, TOPIC, name, (level, SET, strong))
+    wait_until(lambda: size_of_next() < largest, "the topic's level is in force")
+    alter(client, TOPIC, name, (level, SET, weak))
+    wait_until(lambda: size_of_next() == largest, "the topic's level is the old one")
+    try:
+        alter(client, BROKER, "1", (level, SET, strong))
+        alter(client, TOPIC, name, (level, DELETE, None))
+        wait_until(lambda: size_of_next() < largest, "the broker's level is in force")
+    finally:
+        alter(client, BROKER, "1", (level, DELETE, None))

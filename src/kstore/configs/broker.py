@@ -11,10 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from kstore.configs.definitions import Config, ConfigType, ListOf, at_least, one_of
+from kstore.configs.definitions import (
+    Check,
+    Config,
+    ConfigType,
+    ConfigValue,
+    ListOf,
+    at_least,
+    between,
+    invalid,
+    one_of,
+)
 
 __all__ = [
     "BROKER_CONFIGS",
+    "COMPRESSION_LEVELS",
     "COMPRESSION_TYPES",
     "DYNAMIC_BROKER_CONFIGS",
     "INT_MAX",
@@ -27,6 +38,20 @@ LONG_MAX = (1 << 63) - 1
 
 COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
+
+
+def _gzip_level(name: str, value: ConfigValue) -> None:
+    assert isinstance(value, int)
+    if value != -1 and not 1 <= value <= 9:
+        raise invalid(name, value, "Value must be between 1 and 9 or equal to -1")
+
+
+COMPRESSION_LEVELS: Mapping[str, tuple[int, Check]] = {
+    "gzip": (-1, _gzip_level),
+    "lz4": (9, between(1, 17)),
+    "zstd": (3, between(-131_072, 22)),
+}
+"""The default level of each codec that has levels, and which ones there are."""
 
 _BOOLEAN = ConfigType.BOOLEAN
 _SHORT = ConfigType.SHORT
@@ -267,6 +292,15 @@ def _log_batches() -> Iterable[Config]:
         one_of(*COMPRESSION_TYPES),
         dynamic=True,
     )
+    for codec, (level, check) in COMPRESSION_LEVELS.items():
+        yield Config(
+            f"compression.{codec}.level",
+            _INT,
+            level,
+            f"The level of compression if compression.type is {codec}.",
+            check,
+            dynamic=True,
+        )
     yield Config(
         "min.insync.replicas",
         _INT,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 __all__ = [
+    "Check",
     "Config",
     "ConfigError",
     "ConfigType",

@@ -11,7 +11,12 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from kstore.configs.broker import COMPRESSION_TYPES, LONG_MAX, TIMESTAMP_TYPES
+from kstore.configs.broker import (
+    COMPRESSION_LEVELS,
+    COMPRESSION_TYPES,
+    LONG_MAX,
+    TIMESTAMP_TYPES,
+)
 from kstore.configs.definitions import (
     Check,
     Config,
@@ -95,12 +100,6 @@ def _check_together(values: Mapping[str, ConfigValue]) -> None:
             "Tiered Storage functionality is disabled in the broker. "
             "Topic cannot be configured with remote log storage.",
         )
-
-
-def _gzip_level(name: str, value: ConfigValue) -> None:
-    assert isinstance(value, int)
-    if value != -1 and not 1 <= value <= 9:
-        raise invalid(name, value, "Value must be between 1 and 9 or equal to -1")
 
 
 def _throttled_replicas(name: str, value: ConfigValue) -> None:
@@ -331,11 +330,7 @@ def _records() -> Iterable[Config]:
         COMPRESSION_TYPES,
         "compression.type",
     )
-    for codec, default, check in (
-        ("gzip", -1, _gzip_level),
-        ("lz4", 9, between(1, 17)),
-        ("zstd", 3, between(-131_072, 22)),
-    ):
+    for codec, (default, check) in COMPRESSION_LEVELS.items():
         name = f"compression.{codec}.level"
         doc = f"The level of compression if compression.type is {codec}."
         yield _number(name, default, doc, check, name, type_=ConfigType.INT)

@@ -45,9 +45,11 @@ _LZ4_HEADER = bytes.fromhex("04224d18 60 40 82")  # magic; version 1, independen
 _LZ4_BLOCK_SIZE = 64 << 10
 _LZ4_STORED = 1 << 31
 _LZ4_END = bytes(4)
+_LZ4_FRAME_HEADER_SIZE = 7
 
 _GZIP_LEVEL = 6
-_ZSTD_LEVEL = 3
+_LZ4_FAST = 9  # Kafka's default; every other level is one of the thorough, slow compressor
+_LZ4_THOROUGH = 2  # its lowest
 
 
 class Codec(IntEnum):
@@ -70,20 +72,28 @@ class Codec(IntEnum):
             ) from None
 
 
-def compress(codec: int | str, data: Buffer) -> bytes:
-    """`data` compressed, at Kafka's default level."""
+_DEFAULT_LEVELS = {Codec.GZIP: -1, Codec.LZ4: _LZ4_FAST, Codec.ZSTD: 3}
+
+
+def compress(codec: int | str, data: Buffer, level: int | None = None) -> bytes:
+    """`data` compressed, at Kafka's default level or another; Kafka's configs name their ranges.
+
+    Snappy has no levels.
+    """
     codec = Codec.of(codec)
     if codec is Codec.NONE:
         return bytes(data)
     import cramjam
 
-    if codec is Codec.GZIP:
-        return bytes(cramjam.gzip.compress(data, level=_GZIP_LEVEL))
-    if codec is Codec.ZSTD:
-        return bytes(cramjam.zstd.compress(data, level=_ZSTD_LEVEL))
     if codec is Codec.SNAPPY:
         return _write_xerial(cramjam.snappy, data)
-    return _write_lz4(cramjam.lz4, data)
+    if level is None:
+        level = _DEFAULT_LEVELS[codec]
+    if codec is Codec.GZIP:
+        return bytes(cramjam.gzip.compress(data, level=_GZIP_LEVEL if level == -1 else level))
+    if codec is Codec.ZSTD:
+        return bytes(cramjam.zstd.compress(data, level=level))
+    return _write_lz4(cramjam.lz4, data, level)
 
 
 def decompress(
@@ -185,16 +195,26 @@ def _read_snappy_block(snappy: Any, block: memoryview, used: int, max_size: int)
     return output
 
 
-def _write_lz4(lz4: Any, data: Buffer) -> bytes:
+def _write_lz4(lz4: Any, data: Buffer, level: int) -> bytes:
     """The frame is written here because cramjam's own carries checksums, which Kafka's does not."""
     view = memoryview(data)
     parts = [_LZ4_HEADER]
     for start in range(0, len(view), _LZ4_BLOCK_SIZE):
         plain = view[start : start + _LZ4_BLOCK_SIZE]
-        block = bytes(lz4.compress_block(plain, store_size=False))
-        size = len(block)
-        if size >= len(plain):
-            block, size = bytes(plain), len(plain) | _LZ4_STORED
-        parts += (size.to_bytes(4, "little"), block)
+        if level == _LZ4_FAST:
+            parts += _write_lz4_block(lz4, plain)
+        else:
+            # cramjam gives blocks of other levels in frames only: one is made of each and opened.
+            frame = bytes(lz4.compress(plain, level=max(_LZ4_THOROUGH, level)))
+            block = frame[_LZ4_FRAME_HEADER_SIZE:]
+            parts.append(block[: 4 + (int.from_bytes(block[:4], "little") & ~_LZ4_STORED)])
     parts.append(_LZ4_END)
     return b"".join(parts)
+
+
+def _write_lz4_block(lz4: Any, plain: memoryview) -> tuple[bytes, bytes]:
+    block = bytes(lz4.compress_block(plain, store_size=False))
+    size = len(block)
+    if size >= len(plain):
+        block, size = bytes(plain), len(plain) | _LZ4_STORED
+    return size.to_bytes(4, "little"), block

@@ -4,7 +4,7 @@
 checked on the thread of the log; the work that this hands out decompresses, looks at every record
 and compresses, and may run in any thread. What comes out is appended like a batch that was sent so.
 
-Source: Kafka's LogValidator. Deviation: the codecs' default levels are the ones used.
+Source: Kafka's LogValidator.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from crc32c import crc32c
 
 from kstore._native.batch import HEADER_SIZE, BatchHeader
 from kstore._native.validate import InvalidBatch, validate_records
+from kstore.configs import LogConfig
 from kstore.log.append import refusal, validate
 from kstore.log.compression import Codec, compress, decompress
 from kstore.log.state import LogState
@@ -47,11 +48,21 @@ def recompression(log: LogState, data: Buffer, now_ms: int) -> Callable[[], byte
         return None
     header = validate(log, data, now_ms, by_client=True)
     batch = bytes(view[: header.size])
-    return lambda: _recompress(log, header, batch, codec, now_ms)
+    level = _level(log.config, codec)
+    return lambda: _recompress(log, header, batch, codec, level, now_ms)
+
+
+def _level(config: LogConfig, codec: Codec) -> int | None:
+    """The level that the topic's configs say for the codec; None for one without levels."""
+    return {
+        Codec.GZIP: config.compression_gzip_level,
+        Codec.LZ4: config.compression_lz4_level,
+        Codec.ZSTD: config.compression_zstd_level,
+    }.get(codec)
 
 
 def _recompress(
-    log: LogState, header: BatchHeader, batch: bytes, codec: Codec, now_ms: int
+    log: LogState, header: BatchHeader, batch: bytes, codec: Codec, level: int | None, now_ms: int
 ) -> bytes:
     records = decompress(header.codec, memoryview(batch)[HEADER_SIZE:])
     try:
@@ -59,7 +70,7 @@ def _recompress(
     except InvalidBatch as invalid:
         raise refusal(log, invalid, now_ms) from None
     made = bytearray(batch[:HEADER_SIZE])
-    made += compress(codec, records)
+    made += compress(codec, records, level)
     struct.pack_into(">i", made, _LENGTH_POSITION, len(made) - _LENGTH_STARTS)
     made[_ATTRIBUTES_POSITION] = made[_ATTRIBUTES_POSITION] & ~_CODEC_BITS | codec
     struct.pack_into(">I", made, _CRC_POSITION, crc32c(memoryview(made)[_CRC_STARTS:]))

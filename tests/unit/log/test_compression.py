@@ -16,6 +16,7 @@ from kstore.errors import ErrorCode, KafkaError
 from kstore.log.compression import Codec, compress, decompress
 
 REPETITIVE = b"timestamp,vehicle,speed\n" * 9000
+WORDS = b" ".join(random.Random(8).choices([b"speed", b"of", b"vehicle", b"seven"], k=40_000))
 RANDOM = random.Random(7).randbytes(70_000)
 COMPRESSED = [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD]
 
@@ -24,6 +25,44 @@ COMPRESSED = [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD]
 @pytest.mark.parametrize("data", [b"", b"a", b"short", REPETITIVE, RANDOM, RANDOM + REPETITIVE])
 def test_what_was_compressed_comes_back(codec: Codec, data: bytes) -> None:
     assert bytes(decompress(codec, compress(codec, data))) == data
+
+
+LEVELS = {Codec.GZIP: (-1, 1, 6, 9), Codec.LZ4: (1, 3, 9, 12, 17), Codec.ZSTD: (-5, 1, 3, 19)}
+
+
+@pytest.mark.parametrize(
+    ("codec", "level"), [(codec, level) for codec, levels in LEVELS.items() for level in levels]
+)
+@pytest.mark.parametrize("data", [b"", b"short", WORDS, RANDOM + REPETITIVE])
+def test_every_level_comes_back(codec: Codec, level: int, data: bytes) -> None:
+    assert bytes(decompress(codec, compress(codec, data, level))) == data
+
+
+@pytest.mark.parametrize(
+    ("codec", "levels"),
+    [
+        (Codec.GZIP, [1, -1, 9]),
+        # 9 is Kafka's name for the fast compressor; all others are those of the thorough one.
+        (Codec.LZ4, [9, 1, 3, 12]),
+        (Codec.ZSTD, [-5, 1, 19]),
+    ],
+)
+def test_levels_differ_in_what_they_save(codec: Codec, levels: list[int]) -> None:
+    sizes = [len(compress(codec, WORDS, level)) for level in levels]
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
+def test_lz4_of_another_level_is_framed_as_java_does() -> None:
+    framed = compress("lz4", WORDS + RANDOM, 12)
+    assert framed[:7] == bytes.fromhex("04224d18 60 40 82")
+    plain, position = b"", 7
+    while size := int.from_bytes(framed[position : position + 4], "little"):
+        block = framed[position + 4 : position + 4 + (size & 0x7FFFFFFF)]
+        position += 4 + len(block)
+        # Each stands for itself, without the ones before it, and no checksum follows.
+        plain += block if size >> 31 else bytes(cramjam.lz4.decompress_block(block, output_len=64 << 10))
+    assert framed[position:] == bytes(4)
+    assert plain == WORDS + RANDOM
 
 
 def test_names_and_numbers_are_kafkas() -> None:
