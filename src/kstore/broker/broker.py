@@ -275,6 +275,7 @@ class Broker:
             if self.partitions.get(partition.topic, partition.index) is partition:
                 try:
                     self.groups.load(partition.index, read.result())
+                    self.groups.forget_missing_topics(partition.index, self.image.topics)
                 except Exception:  # whatever it is, the other partitions are to be served
                     self.groups.unload(partition.index)
                     log.exception(

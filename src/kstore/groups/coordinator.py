@@ -7,8 +7,9 @@ as in Kafka's `GroupCoordinatorService`. Every call is made on the loop.
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from functools import partial
 from typing import TypeVar
 
@@ -44,6 +45,8 @@ from kstore.groups.values import (
 from kstore.runtime import Later, Runtime
 
 __all__ = ["GroupCoordinator"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -241,8 +244,16 @@ class GroupCoordinator:
         So that a topic made again under its name is not read from an old position.
         """
         for shard in self._shards.values():
-            for group_id in shard.offsets.groups_with(topic):
-                shard.events.run(group_id, partial(shard.forget_topic, group_id, topic, topic_id))
+            _forget_topic(shard, topic, topic_id)
+
+    def forget_missing_topics(self, partition: int, existing: Container[str]) -> None:
+        """Removes a loaded partition's offsets of topics that are no more: what `forget_topic` did
+        not come to, as the broker was killed or the partition being loaded."""
+        shard = self._shards[partition]
+        for topic in shard.offsets.topics():
+            if topic not in existing:
+                logger.info("Removing offsets of topic %s, which does not exist.", topic)
+                _forget_topic(shard, topic, NO_UUID)
 
     # Groups
 
@@ -272,3 +283,8 @@ class GroupCoordinator:
         if shard is None:
             return GroupDescription(group_id, self._absent(partition))
         return describe(group_id, shard.groups.get(group_id))
+
+
+def _forget_topic(shard: Shard, topic: str, topic_id: uuid.UUID) -> None:
+    for group_id in shard.offsets.groups_with(topic):
+        shard.events.run(group_id, partial(shard.forget_topic, group_id, topic, topic_id))

@@ -80,6 +80,10 @@ class Offsets:
         """The groups that have committed offsets of `topic`."""
         return [group_id for group_id, topics in self._groups.items() if topic in topics]
 
+    def topics(self) -> set[str]:
+        """The topics of which some group has committed offsets."""
+        return {topic for topics in self._groups.values() for topic in topics}
+
     def fetch(self, request: FetchRequest) -> FetchResult:
         """What is committed of what is asked for."""
         topics = self._groups.get(request.group_id, _NOTHING)

@@ -13,15 +13,17 @@ from typing import TypeVar
 import pytest
 
 from kstore.broker.broker import Broker
+from kstore.broker.coordination import OFFSETS_TOPIC
 from kstore.configs import load, topic_defaults
 from kstore.errors import ErrorCode, KafkaError
+from kstore.groups.values import CommitRequest, FetchRequest, OffsetToCommit
 from kstore.log.records import Record, build_batch
 from kstore.log.store import Store
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
 from kstore.metadata.configs import Configs
 from kstore.metadata.image import BrokerImage
-from kstore.metadata.partitions import TopicResult
+from kstore.metadata.partitions import MorePartitions, TopicResult
 from kstore.metadata.producer_ids import ProducerIds
 from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
 from kstore.metadata.topics import NewTopic, Topics
@@ -45,7 +47,7 @@ class World:
         opened = Cluster.open(self.tree, self.runtime, node_id=1, cluster_id=self.store.cluster_id)
         cluster = self.finish(opened)
         self.finish(Brokers(cluster).register(BrokerImage(1, "localhost", 9092)))
-        settings = load({"log.dirs": str(directory)})
+        settings = load({"log.dirs": str(directory), "offsets.topic.num.partitions": "2"})
         self.broker = Broker(
             settings=settings,
             runtime=self.runtime,
@@ -78,6 +80,17 @@ class World:
     def append(self, topic: str, value: bytes) -> None:
         partition = self.broker.partitions.find(topic, 0)
         partition.append(build_batch([Record(0, 1, None, value, ())]), 1)
+
+    def commit(self, group_id: str, topic: str, offset: int) -> None:
+        self.finish(self.broker.ensure_internal_topic(OFFSETS_TOPIC))
+        offsets = (OffsetToCommit(topic, 0, offset),)
+        committed = self.finish(self.broker.groups.commit_offsets(CommitRequest(group_id, offsets)))
+        assert committed.errors == (ErrorCode.NONE,)
+
+    def committed(self, group_id: str) -> dict[str, int]:
+        """The offset of partition 0 of each topic of which the group has one."""
+        fetched = self.finish(self.broker.groups.fetch_offsets(FetchRequest(group_id, None)))
+        return {topic.topic: topic.offsets[0].offset for topic in fetched.topics}
 
     def values(self, topic: str) -> list[bytes | None]:
         """What is served of a topic, asked for by its id as clients do."""
@@ -210,3 +223,39 @@ def test_no_sync_begins_once_the_broker_has_stopped(tmp_path: Path) -> None:
         world.broker.stop()
         world.runtime.advance(2000)
         assert world.runtime.work_count == 0
+
+
+def test_offsets_of_a_deleted_topic_go_with_it_also_after_a_kill(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for topic in ("deleted", "kept"):
+        world.finish(world.create(topic))
+        world.commit("g", topic, 7)
+        world.commit("h", topic, 8)
+    # In the tree the topic is gone; the broker is killed before it hears of that.
+    world.broker.topics.delete(["deleted"])
+    world.work_until(lambda: "deleted" not in world.broker.image.topics)
+    world.kill()
+    for _ in range(2):
+        with opened(tmp_path) as restarted:
+            assert restarted.committed("g") == {"kept": 7}
+            assert restarted.committed("h") == {"kept": 8}
+            restarted.finish(restarted.create("deleted"))
+            restarted.finish(restarted.broker.remove_topics(["deleted"]))
+
+
+def test_more_partitions_for_offsets_count_from_the_next_start_on(tmp_path: Path) -> None:
+    """As in Kafka, whose coordinator asks for their number once (`GroupCoordinatorService`)."""
+    with opened(tmp_path) as world:
+        world.finish(world.create("t"))
+        world.commit("g", "t", 7)
+        before = world.broker.groups.partition_for("g")
+        added = world.broker.add_partitions([MorePartitions(OFFSETS_TOPIC, 7)])
+        assert world.finish(added)[0].error is None
+        assert world.broker.groups.loaded_partitions == list(range(7))
+        assert world.broker.groups.partition_for("g") == before
+        assert world.committed("g") == {"t": 7}
+    with opened(tmp_path) as world:
+        assert world.broker.groups.partition_for("g") != before
+        assert world.committed("g") == {}
+        world.commit("g", "t", 8)
+        assert world.committed("g") == {"t": 8}
