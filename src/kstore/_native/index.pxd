@@ -9,6 +9,19 @@ cdef enum:
     TIME_ENTRY_SIZE = 12      # int64 timestamp, int32 relative offset
 
 
+
+cdef struct EntrySearch:
+    const unsigned char *file    # may be a map
+    Py_ssize_t file_count
+    const unsigned char *tail
+    Py_ssize_t tail_count
+    Py_ssize_t entry_size
+    Py_ssize_t key_at            # where in an entry the number stands that is searched for
+    bint wide                    # an int64, else an int32
+    int64_t target
+    Py_ssize_t slot              # out: of the entry found, -1 if there is none
+
+
 cdef class IndexTail:
     cdef unsigned char *entries
     cdef Py_ssize_t capacity
@@ -30,3 +43,16 @@ cdef class SegmentIndexer:
 
     cdef int note(self, const Header *header, Py_ssize_t position) except -1
     cdef int add_time_entry(self) except -1
+
+
+cdef class BaseOffsets:
+    cdef int64_t *offsets
+    cdef Py_ssize_t count
+    cdef Py_ssize_t capacity
+
+
+cdef int begin_search(
+    EntrySearch *search, const Py_buffer *file, Py_ssize_t file_count, IndexTail tail,
+    Py_ssize_t entry_size, int64_t target,
+) except -1
+cdef Py_ssize_t search_position(EntrySearch *search) noexcept nogil

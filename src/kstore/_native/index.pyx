@@ -4,20 +4,27 @@ The newest entries of a segment stand in memory (an `IndexTail`) until there is 
 an append needs no system call for its index; `log/index.py` moves full pages to the file. The rules
 of section "Index rules" in docs/formats are Kafka's (LogSegment, OffsetIndex, TimeIndex).
 
-A tail belongs to the thread of its log. The searches look at any buffer of entries.
+A search goes over both: the entries of the file, which are handed in where they are mapped and are
+looked at under a guard, and behind them those of the tail. Its cost grows with the logarithm of their
+number and with nothing else. A tail, and `BaseOffsets`, belong to the thread of their log.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
 
 from kstore._native.batch cimport LOG_OVERHEAD, last_offset_of, wrapping_sum
 from kstore._native.big_endian cimport load32, load64, store32, store64
+from kstore._native.guard cimport guarded
 
 __all__ = [
+    "BaseOffsets",
     "IndexTail",
     "SegmentIndexer",
     "find_offset",
+    "find_position",
     "find_time",
     "find_time_offset",
 ]
@@ -160,40 +167,157 @@ cdef Py_ssize_t last_at_most(
     return low - 1
 
 
-cdef Py_ssize_t search(
-    object data, Py_ssize_t entry_size, Py_ssize_t key_at, bint wide, int64_t target
+cdef void search_slot(void *arguments) noexcept nogil:
+    """The newest entries first, where most searches end."""
+    cdef EntrySearch *search = <EntrySearch *> arguments
+    cdef Py_ssize_t slot = last_at_most(
+        search.tail, search.tail_count, search.entry_size, search.key_at, search.wide,
+        search.target,
+    )
+    if slot >= 0:
+        search.slot = search.file_count + slot
+        return
+    search.slot = last_at_most(
+        search.file, search.file_count, search.entry_size, search.key_at, search.wide,
+        search.target,
+    )
+
+
+cdef Py_ssize_t search_position(EntrySearch *search) noexcept nogil:
+    cdef const unsigned char *entry
+    search_slot(search)
+    if search.slot < 0:
+        return 0
+    if search.slot < search.file_count:
+        entry = search.file + search.slot * OFFSET_ENTRY_SIZE
+    else:
+        entry = search.tail + (search.slot - search.file_count) * OFFSET_ENTRY_SIZE
+    return <uint32_t> load32(entry + 4)
+
+
+cdef int begin_search(
+    EntrySearch *search, const Py_buffer *file, Py_ssize_t file_count, IndexTail tail,
+    Py_ssize_t entry_size, int64_t target,
+) except -1:
+    if not 0 <= file_count <= file.len // entry_size:
+        raise ValueError(f"no {file_count} entries in {file.len} bytes")
+    if tail is not None and tail.entry_size != entry_size:
+        raise TypeError("these are entries of the other index")
+    search.file = <const unsigned char *> file.buf
+    search.file_count = file_count
+    search.tail = NULL if tail is None else tail.entries
+    search.tail_count = 0 if tail is None else tail.count
+    search.entry_size = entry_size
+    search.key_at = 0
+    search.wide = False
+    search.target = target
+    return 0
+
+
+cdef Py_ssize_t run_search(
+    file, Py_ssize_t file_count, IndexTail tail, Py_ssize_t entry_size, Py_ssize_t key_at,
+    bint wide, int64_t target,
 ) except -2:
     cdef Py_buffer buffer
-    cdef IndexTail tail
-    if isinstance(data, IndexTail):
-        tail = <IndexTail> data
-        if tail.entry_size != entry_size:
-            raise TypeError("these are entries of the other index")
-        return last_at_most(tail.entries, tail.count, entry_size, key_at, wide, target)
-    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+    cdef EntrySearch search
+    PyObject_GetBuffer(file, &buffer, PyBUF_SIMPLE)
     try:
-        return last_at_most(
-            <const unsigned char *> buffer.buf,
-            buffer.len // entry_size,
-            entry_size,
-            key_at,
-            wide,
-            target,
-        )
+        begin_search(&search, &buffer, file_count, tail, entry_size, target)
+        search.key_at = key_at
+        search.wide = wide
+        guarded(search_slot, &search)
     finally:
         PyBuffer_Release(&buffer)
+    return search.slot
 
 
-def find_offset(entries, int64_t relative_offset):
-    """The slot of the last entry of an offset index at or below `relative_offset`, else -1."""
-    return search(entries, OFFSET_ENTRY_SIZE, 0, False, relative_offset)
+def find_offset(file, Py_ssize_t file_count, IndexTail tail, int64_t relative_offset):
+    """The slot of the last entry of an offset index at or below `relative_offset`, else -1.
+
+    The first `file_count` entries are those of `file`; behind them come those of `tail`, if it is
+    not None.
+    """
+    return run_search(file, file_count, tail, OFFSET_ENTRY_SIZE, 0, False, relative_offset)
 
 
-def find_time(entries, int64_t timestamp_ms):
-    """The slot of the last entry of a time index at or below `timestamp_ms`, else -1."""
-    return search(entries, TIME_ENTRY_SIZE, 0, True, timestamp_ms)
+def find_time(file, Py_ssize_t file_count, IndexTail tail, int64_t timestamp_ms):
+    """As `find_offset`: the slot of the last entry of a time index at or below `timestamp_ms`."""
+    return run_search(file, file_count, tail, TIME_ENTRY_SIZE, 0, True, timestamp_ms)
 
 
-def find_time_offset(entries, int64_t relative_offset):
-    """The slot of the last entry of a time index whose offset is at most that one, else -1."""
-    return search(entries, TIME_ENTRY_SIZE, 8, False, relative_offset)
+def find_time_offset(file, Py_ssize_t file_count, IndexTail tail, int64_t relative_offset):
+    """As `find_offset`: the slot of the last entry of a time index whose offset is at most that."""
+    return run_search(file, file_count, tail, TIME_ENTRY_SIZE, 8, False, relative_offset)
+
+
+cdef void run_position(void *arguments) noexcept nogil:
+    cdef EntrySearch *search = <EntrySearch *> arguments
+    search.slot = search_position(search)
+
+
+def find_position(file, Py_ssize_t file_count, IndexTail tail, int64_t relative_offset):
+    """What `find_offset` finds: the position that stands in that entry, 0 if there is none."""
+    cdef Py_buffer buffer
+    cdef EntrySearch search
+    PyObject_GetBuffer(file, &buffer, PyBUF_SIMPLE)
+    try:
+        begin_search(&search, &buffer, file_count, tail, OFFSET_ENTRY_SIZE, relative_offset)
+        guarded(run_position, &search)
+    finally:
+        PyBuffer_Release(&buffer)
+    return search.slot
+
+
+cdef class BaseOffsets:
+    """The base offsets of a log's segments: rising numbers in one piece of memory."""
+
+    def __dealloc__(self):
+        free(self.offsets)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, Py_ssize_t index):
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        return self.offsets[index]
+
+    def add(self, int64_t offset):
+        """Adds an offset above all others; ValueError for another one."""
+        cdef Py_ssize_t capacity
+        cdef void *grown
+        if self.count and offset <= self.offsets[self.count - 1]:
+            raise ValueError(f"{offset} is not above {self.offsets[self.count - 1]}")
+        if self.count == self.capacity:
+            capacity = self.capacity * 2 if self.capacity else FIRST_CAPACITY
+            grown = realloc(self.offsets, <size_t> capacity * sizeof(int64_t))
+            if grown == NULL:
+                raise MemoryError
+            self.offsets = <int64_t *> grown
+            self.capacity = capacity
+        self.offsets[self.count] = offset
+        self.count += 1
+
+    def drop_last(self):
+        if self.count:
+            self.count -= 1
+
+    def drop_first(self, Py_ssize_t count):
+        """Drops the first `count` offsets, or all."""
+        count = max(0, min(count, self.count))
+        self.count -= count
+        memmove(self.offsets, self.offsets + count, <size_t> self.count * sizeof(int64_t))
+
+    def floor(self, int64_t offset):
+        """The index of the last one that is at most `offset`, -1 if there is none."""
+        cdef Py_ssize_t low = 0, high = self.count, middle
+        # Most who ask want the newest.
+        if high and self.offsets[high - 1] <= offset:
+            return high - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.offsets[middle] <= offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low - 1

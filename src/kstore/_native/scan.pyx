@@ -46,16 +46,6 @@ cdef enum:
 globals().update(BACKWARDS=<int> BACKWARDS)
 
 
-cdef struct Search:
-    const unsigned char *data
-    Py_ssize_t position    # in: where to begin; out: where the batch found begins, or would
-    Py_ssize_t end
-    int64_t offset
-    int64_t timestamp
-    Py_ssize_t size        # out: of the batch found, 0 if there is none
-    bint corrupt
-
-
 cdef void search_batch(void *arguments) noexcept nogil:
     """Walks headers up to the first batch that ends at or after `offset` and is not older than
     `timestamp`. Stops where no whole header is left."""

@@ -7,7 +7,7 @@ OSError here. A `SegmentWriter` belongs to the thread of its log.
 
 import cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport INT32_MAX, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, INT64_MIN, int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from kstore._native.batch cimport (
@@ -25,7 +25,14 @@ from kstore._native.batch cimport (
 )
 from kstore._native.big_endian cimport store16, store32, store64
 from kstore._native.guard cimport guarded
-from kstore._native.index cimport SegmentIndexer
+from kstore._native.index cimport (
+    OFFSET_ENTRY_SIZE,
+    EntrySearch,
+    SegmentIndexer,
+    begin_search,
+    search_position,
+)
+from kstore._native.scan cimport Search, search_batch
 
 __all__ = ["FITS", "GROW", "ROLL", "SPILL", "SegmentWriter"]
 
@@ -63,6 +70,17 @@ cdef void copy_batch(void *arguments) noexcept nogil:
 cdef void clear_bytes(void *arguments) noexcept nogil:
     cdef Copy *copy = <Copy *> arguments
     memset(copy.to, 0, copy.size)
+
+
+cdef struct ActiveSearch:
+    EntrySearch entries
+    Search batches
+
+
+cdef void search_active(void *arguments) noexcept nogil:
+    cdef ActiveSearch *search = <ActiveSearch *> arguments
+    search.batches.position = search_position(&search.entries)
+    search_batch(&search.batches)
 
 
 @cython.final
@@ -176,6 +194,32 @@ cdef class SegmentWriter:
             self.first_timestamp = fields.max_timestamp
         self.size += header.size
         return FITS
+
+    def find(self, index_file, Py_ssize_t file_count, int64_t offset):
+        """Where the batch that holds `offset`, or the first one after it, begins, and its size.
+
+        The index entries that are in the file already are the first `file_count` of `index_file`,
+        the others are in the indexer. As `find_batch`: a size of 0 means that there is none, -1
+        that no batch begins where one should.
+        """
+        cdef Py_buffer file
+        cdef ActiveSearch search
+        PyObject_GetBuffer(index_file, &file, PyBUF_SIMPLE)
+        try:
+            begin_search(
+                &search.entries, &file, file_count, self.indexer.offsets, OFFSET_ENTRY_SIZE,
+                wrapping_sum(offset, -self.indexer.base_offset),
+            )
+            search.batches.data = <const unsigned char *> self.buffer.buf
+            search.batches.end = min(self.size, self.capacity)
+            search.batches.offset = offset
+            search.batches.timestamp = INT64_MIN
+            search.batches.size = 0
+            search.batches.corrupt = False
+            guarded(search_active, &search)
+        finally:
+            PyBuffer_Release(&file)
+        return search.batches.position, -1 if search.batches.corrupt else search.batches.size
 
     def cut(self, Py_ssize_t size):
         """Takes back what was written from `size` on; the bytes in the map become zero.

@@ -20,6 +20,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["TEMPORARY_ERRNOS", "Files"]
 
@@ -120,11 +124,14 @@ class Files:
 
     def map(self, descriptor: int, size: int) -> mmap.mmap:
         """The first `size` bytes, shared and writable; unmapped when the last view is gone."""
-        access = mmap.PROT_READ | mmap.PROT_WRITE
-        if sys.version_info >= (3, 13):
-            # Without it every map would hold a descriptor of its own.
-            return mmap.mmap(descriptor, size, mmap.MAP_SHARED, access, trackfd=False)
-        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, access)
+        return _map(descriptor, size, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def map_to_read(self, descriptor: int, size: int) -> Buffer:
+        """The first `size` bytes as they are at any time, to be touched under a guard only.
+
+        Raises ValueError if the file is shorter.
+        """
+        return _map(descriptor, size, mmap.PROT_READ)
 
     def sync(self, descriptor: int) -> None:
         """Returns when the file's bytes, mapped writes included, and its size are on the disk."""
@@ -215,6 +222,13 @@ class Files:
             self.close(descriptor)
             raise
         return descriptor
+
+
+def _map(descriptor: int, size: int, access: int) -> mmap.mmap:
+    if sys.version_info >= (3, 13):
+        # Without it every map would hold a descriptor of its own.
+        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, access, trackfd=False)
+    return mmap.mmap(descriptor, size, mmap.MAP_SHARED, access)
 
 
 def _lock_record(descriptor: int) -> None:

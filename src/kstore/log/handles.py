@@ -13,19 +13,25 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kstore.log.files import Files
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["Handle", "Handles"]
 
 
 class Handle:
-    """One open file; closed with its last reference."""
+    """One open file; closed with its last reference, as is the map of it if there is one."""
 
-    __slots__ = ("_files", "descriptor")
+    __slots__ = ("_files", "_map", "_mapped_size", "descriptor")
 
     def __init__(self, files: Files, path: Path) -> None:
         self._files = files
+        self._map: Buffer = b""
+        self._mapped_size = 0
         self.descriptor = -1
         self.descriptor = files.open(path)
 
@@ -35,6 +41,13 @@ class Handle:
 
     def size(self) -> int:
         return self._files.size(self.descriptor)
+
+    def mapped(self, size: int) -> Buffer:
+        """At least the first `size` bytes, where the system has them; see `Files.map_to_read`."""
+        if self._mapped_size < size:
+            self._map = self._files.map_to_read(self.descriptor, size)
+            self._mapped_size = size
+        return self._map
 
     def read(self, size: int, position: int) -> bytes:
         return self._files.read(self.descriptor, size, position)

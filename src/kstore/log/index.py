@@ -5,20 +5,28 @@ An index is a run of entries in a file and, for the active segment, the newest o
 index file needs no map, no preallocation and no trimming, and after a crash it is simply short.
 Nobody trusts it then: recovery builds it again.
 
-A lookup in the file reads the last page first, where most lookups end, then goes by halves over
-the first entries of pages. Used by the thread of the log; sources: Kafka's AbstractIndex,
-OffsetIndex, TimeIndex.
+A lookup is one native search over both. It sees the file through a map, which the handle of the
+file keeps: as long as a segment is in use it costs no system call, and a cold one has no map. Used
+by the thread of the log; sources: Kafka's AbstractIndex, OffsetIndex, TimeIndex.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from kstore._native.index import IndexTail, find_offset, find_time, find_time_offset
+from kstore._native.index import (
+    IndexTail,
+    find_offset,
+    find_position,
+    find_time,
+    find_time_offset,
+)
 from kstore.errors import CorruptLogError
 from kstore.log.handles import Handle, Handles
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["OffsetIndex", "TimeEntry", "TimeIndex"]
 
@@ -79,31 +87,15 @@ class _Index:
             data += self.tail.read(slot + in_file - self.file_count, count - in_file)
         return data
 
-    def search(self, target: int, find: Callable[[bytes | IndexTail, int], int]) -> int:
-        """The last slot that `find` accepts for `target`, -1 if there is none."""
-        if self.tail is not None and self.tail.count:
-            slot = find(self.tail, target)
-            if slot >= 0:
-                return self.file_count + slot
-        if not self.file_count:
-            return -1
-        per_page = _PAGE_SIZE // self.entry_size
-        last_page = (self.file_count - 1) // per_page
-        low, high = 0, last_page
-        page = last_page
-        while True:
-            first = page * per_page
-            entries = self.read_entries(first, min(per_page, self.file_count - first))
-            slot = find(entries, target)
-            if slot >= 0 and (page == high or slot < per_page - 1):
-                return first + slot
-            if slot < 0:
-                high = page - 1
-            else:
-                low = page
-            if high < low:
-                return -1
-            page = (low + high + 1) // 2
+    def entries(self) -> Buffer:
+        """The `file_count` entries of the file, and perhaps more, mapped."""
+        size = self.file_count * self.entry_size
+        if not size:
+            return b""
+        try:
+            return self._handles.get(self.path).mapped(size)
+        except ValueError:
+            raise CorruptLogError(str(self.path), size, "the file is cut") from None
 
     def spill(self, *, least_size: int = _PAGE_SIZE) -> None:
         """Moves the entries in memory to the file, once they fill `least_size` bytes."""
@@ -181,8 +173,8 @@ class OffsetIndex(_Index):
 
     def lookup(self, offset: int) -> int:
         """A position at or before the batch that holds `offset`, and close to it."""
-        slot = self.search(offset - self.base_offset, find_offset)
-        return 0 if slot < 0 else int.from_bytes(self.read_entries(slot, 1)[4:], "big")
+        relative = offset - self.base_offset
+        return find_position(self.entries(), self.file_count, self.tail, relative)
 
     def last_offset(self) -> int:
         """The offset of the last entry, the base offset if there is none."""
@@ -194,7 +186,8 @@ class OffsetIndex(_Index):
     def truncate_to(self, offset: int) -> None:
         """Drops the entries at and above `offset`."""
         relative = offset - self.base_offset
-        self._keep_below(relative, self.search(relative, find_offset), 0)
+        slot = find_offset(self.entries(), self.file_count, self.tail, relative)
+        self._keep_below(relative, slot, 0)
 
 
 class TimeIndex(_Index):
@@ -216,7 +209,7 @@ class TimeIndex(_Index):
 
     def lookup(self, timestamp_ms: int) -> TimeEntry:
         """The last entry whose timestamp is at most `timestamp_ms`."""
-        return self.entry(self.search(timestamp_ms, find_time))
+        return self.entry(find_time(self.entries(), self.file_count, self.tail, timestamp_ms))
 
     def last(self) -> TimeEntry:
         return self.entry(self.count - 1)
@@ -231,4 +224,5 @@ class TimeIndex(_Index):
     def truncate_to(self, offset: int) -> None:
         """Drops the entries at and above `offset`."""
         relative = offset - self.base_offset
-        self._keep_below(relative, self.search(relative, find_time_offset), 8)
+        slot = find_time_offset(self.entries(), self.file_count, self.tail, relative)
+        self._keep_below(relative, slot, 8)

@@ -108,7 +108,17 @@ class Segment:
 
     def find(self, offset: int) -> tuple[int, int] | None:
         """(position, size) of the batch that holds `offset`, or of the first one after it."""
-        return self._search(find_batch, offset, self.offsets.lookup(offset))
+        if self._map is None:
+            return self._search(find_batch, offset, self.offsets.lookup(offset))
+        assert self.writer is not None, "what is mapped is being written"
+        offsets = self.offsets
+        found = self.writer.find(offsets.entries(), offsets.file_count, offset)
+        position, size = found
+        if size > 0:
+            return found
+        if size < 0 or position < self.size:
+            raise CorruptLogError(str(self.path), position, "no batch begins here")
+        return None
 
     def find_newer(self, timestamp_ms: int, position: int) -> tuple[int, int] | None:
         """As `find`, for the first batch from `position` on whose max timestamp is not below."""

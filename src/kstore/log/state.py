@@ -13,11 +13,11 @@ Belongs to one thread: the loop, or the embedding program.
 from __future__ import annotations
 
 import logging
-from bisect import bisect_right
 from pathlib import Path
 from random import randrange
 from uuid import UUID
 
+from kstore._native.index import BaseOffsets
 from kstore._native.segment import SegmentWriter
 from kstore._native.validate import AppendRules
 from kstore.configs import LogConfig
@@ -43,7 +43,7 @@ class Segments:
     __slots__ = ("_bases", "_segments")
 
     def __init__(self) -> None:
-        self._bases: list[int] = []
+        self._bases = BaseOffsets()
         self._segments: list[Segment] = []
 
     def __len__(self) -> int:
@@ -64,25 +64,25 @@ class Segments:
         return self._segments[0]
 
     def add(self, segment: Segment) -> None:
-        """Adds a segment behind all others."""
-        assert not self._bases or segment.base_offset > self._bases[-1], "segments overlap"
-        self._bases.append(segment.base_offset)
+        """Adds a segment behind all others; ValueError for one that is not."""
+        self._bases.add(segment.base_offset)
         self._segments.append(segment)
 
     def remove_last(self) -> Segment:
-        self._bases.pop()
+        self._bases.drop_last()
         return self._segments.pop()
 
     def take_first(self, count: int) -> list[Segment]:
         """Removes the first `count` segments, but never the active one."""
         count = max(0, min(count, len(self._segments) - 1))
         taken = self._segments[:count]
-        del self._segments[:count], self._bases[:count]
+        del self._segments[:count]
+        self._bases.drop_first(count)
         return taken
 
     def floor(self, offset: int) -> int:
         """The index of the segment that holds `offset`, or would; -1 if that is before all."""
-        return bisect_right(self._bases, offset) - 1
+        return self._bases.floor(offset)
 
     def from_offset(self, offset: int) -> list[Segment]:
         """The segment that holds `offset` and all later ones."""

@@ -81,7 +81,7 @@ def test_below_the_first_segment_the_log_starts_anew(store: Store) -> None:
     log.append_verbatim(altered(batch(b"a"), base_offset=2**33, leader_epoch=1))
     log.roll()
     log.segments.first.delete()
-    log.segments._bases.pop(0)
+    log.segments._bases.drop_first(1)
     log.segments._segments.pop(0)
     log.log_start_offset = log.segments.first.base_offset
     log.truncate_to(9)

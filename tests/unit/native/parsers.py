@@ -20,6 +20,7 @@ from kstore._native.index import (
     IndexTail,
     SegmentIndexer,
     find_offset,
+    find_position,
     find_time,
     find_time_offset,
 )
@@ -301,8 +302,14 @@ register(
 
 def _search_index(data: bytes) -> object:
     return [
-        find(data, target)
-        for find in (find_offset, find_time, find_time_offset)
+        find(data, len(data) // size, tail, target)
+        for find, size in (
+            (find_offset, 8),
+            (find_position, 8),
+            (find_time, 12),
+            (find_time_offset, 12),
+        )
+        for tail in (None, IndexTail(size))
         for target in (-1, 0, 5, 1 << 31, 1 << 62)
     ]
 
