@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from kstore.configs import LogConfig
     from kstore.errors import CorruptLogError, ErrorCode, KafkaError, StoreError
     from kstore.log.append import Appended
+    from kstore.log.columns import BinaryColumn, Columns
     from kstore.log.log import Log
     from kstore.log.records import Record
     from kstore.log.store import Store
 
 __all__ = [
     "Appended",
+    "BinaryColumn",
+    "Columns",
     "CorruptLogError",
     "ErrorCode",
     "KafkaError",
@@ -41,6 +44,8 @@ __all__ = [
 
 _HOMES = {
     "Appended": "kstore.log.append",
+    "BinaryColumn": "kstore.log.columns",
+    "Columns": "kstore.log.columns",
     "CorruptLogError": "kstore.errors",
     "ErrorCode": "kstore.errors",
     "KafkaError": "kstore.errors",

@@ -20,6 +20,8 @@ SOURCES = {
 def test_the_public_names_are_these() -> None:
     assert sorted(kstore.__all__) == [
         "Appended",
+        "BinaryColumn",
+        "Columns",
         "CorruptLogError",
         "ErrorCode",
         "KafkaError",

@@ -69,6 +69,14 @@ cdef inline int64_t read_int64(Cursor *cursor) noexcept nogil:
 
 cdef inline uint64_t read_base_128(Cursor *cursor, int max_bytes) noexcept nogil:
     """Seven bits a byte, the lowest first; bits above the 64th are lost, as in Kafka."""
+    cdef Py_ssize_t position = cursor.position
+    if not cursor.failed and position < cursor.end and cursor.data[position] < 0x80:
+        cursor.position = position + 1   # most are one byte
+        return cursor.data[position]
+    return read_long_base_128(cursor, max_bytes)
+
+
+cdef inline uint64_t read_long_base_128(Cursor *cursor, int max_bytes) noexcept nogil:
     cdef uint64_t value = 0
     cdef int shift = 0
     cdef const unsigned char *byte

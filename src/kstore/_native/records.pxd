@@ -6,7 +6,7 @@ a `Cursor`, whose failure is sticky.
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from kstore._native.batch cimport Header
+from kstore._native.batch cimport LOG_APPEND_TIME_BIT, Header, wrapping_sum
 from kstore._native.cursor cimport Cursor, read_base_128, read_int8, read_unsigned_varint, take
 
 cdef enum:
@@ -107,10 +107,78 @@ ctypedef struct Walk:
     int fault
 
 
-cdef void start_walk(
+cdef inline void start_walk(
     Walk *walk, const Header *header, const unsigned char *data, Py_ssize_t start, Py_ssize_t end
-) noexcept nogil
-cdef bint next_record(Walk *walk) noexcept nogil
+) noexcept nogil:
+    """Begins at the first record of the batch `header`, whose records are data[start:end]."""
+    walk.cursor.data = data
+    walk.cursor.position = start
+    walk.cursor.end = end
+    walk.cursor.flexible = False
+    walk.cursor.failed = False
+    walk.header = header[0]
+    walk.index = 0
+    walk.last_delta = -1
+    walk.fault = NO_FAULT
+    if header.record_count < 0 or <int64_t> header.record_count * MIN_RECORD_SIZE > end - start:
+        walk.fault = BAD_COUNT
+
+
+cdef inline bint next_record(Walk *walk) noexcept nogil:
+    """Moves to the next record. False at the end, and at a fault, which `walk.fault` then names."""
+    if walk.fault != NO_FAULT:
+        return False
+    if walk.index == walk.header.record_count:
+        if walk.cursor.position != walk.cursor.end:
+            walk.fault = BYTES_LEFT
+        return False
+    read_record(&walk.cursor, &walk.record)
+    if walk.cursor.failed:
+        walk.fault = BAD_RECORD
+        return False
+    if (
+        walk.record.offset_delta <= walk.last_delta
+        or walk.record.offset_delta > walk.header.last_offset_delta
+    ):
+        walk.fault = BAD_OFFSET
+        return False
+    walk.index += 1
+    walk.last_delta = walk.record.offset_delta
+    walk.offset = wrapping_sum(walk.header.base_offset, walk.last_delta)
+    if walk.header.attributes & LOG_APPEND_TIME_BIT:
+        walk.timestamp = walk.header.max_timestamp
+    else:
+        walk.timestamp = wrapping_sum(walk.header.base_timestamp, walk.record.timestamp_delta)
+    return True
+
+
+cdef inline uint64_t zigzag(int64_t value) noexcept nogil:
+    return (<uint64_t> value << 1) ^ <uint64_t> (value >> 63)
+
+
+cdef inline Py_ssize_t varint_size(int64_t value) noexcept nogil:
+    """Bytes of a zig-zag varint; an int32 has the same bytes as a varint and as a varlong."""
+    cdef uint64_t rest = zigzag(value) >> 7
+    cdef Py_ssize_t size = 1
+    while rest:
+        rest >>= 7
+        size += 1
+    return size
+
+
+cdef inline unsigned char *put_varint(unsigned char *at, int64_t value) noexcept nogil:
+    cdef uint64_t rest = zigzag(value)
+    while rest >= 0x80:
+        at[0] = <unsigned char> (rest & 0x7F | 0x80)
+        at += 1
+        rest >>= 7
+    at[0] = <unsigned char> rest
+    return at + 1
+
+
+cdef object raise_fault(const Walk *walk)
+cdef bytes as_bytes(data)
+cdef list encode_headers(headers)
 
 
 cdef class Record:

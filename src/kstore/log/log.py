@@ -36,6 +36,8 @@ from kstore.log.truncate import advance_log_start, truncate_to
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from kstore.log.columns import Columns
+
 __all__ = ["Log"]
 
 
@@ -134,6 +136,28 @@ class Log(LogState):
             except OSError as error:
                 raise self.disk_error(error, "reading from") from error
             yield from batch_records(parse_header(data), data, start)
+
+    def read_columns(
+        self, offset: int, *, max_size: int = 1 << 20, max_count: int | None = None
+    ) -> Columns:
+        """Records from `offset` on as numpy arrays, decompressed; see `Columns`.
+
+        At most `max_count` of them, and whole batches of at most `max_size` bytes together, or one
+        larger batch; one call reads of one segment. Control records are left out, so nothing may
+        come though more follows; `next_offset` says where to read on:
+
+            offset = log.log_start_offset
+            while offset < log.log_end_offset:
+                columns = log.read_columns(offset)
+                ...
+                offset = columns.next_offset
+
+        What stands before a damaged batch comes first. Raises KafkaError: OFFSET_OUT_OF_RANGE,
+        CORRUPT_MESSAGE for damage at `offset`. Needs numpy.
+        """
+        from kstore.log.columns import read_columns
+
+        return read_columns(self, offset, max_size, max_count)
 
     def _headers(self, offset: int) -> Iterator[tuple[int, BatchHeader]]:
         self.check_usable()
