@@ -37,7 +37,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "asyncio": ("kstore_server", "kstore.testing"),
     "uvloop": ("kstore_server",),
     "ssl": ("kstore_server",),
-    "socket": ("kstore_server", "kstore.cli.wire_client"),
+    "socket": ("kstore_server", "kstore.cli.wire_client", "kstore.cli.bench.load_connection"),
     "sqlite3": ("kstore.metadata",),
     "typer": ("kstore.cli",),
     "rich": ("kstore.cli",),

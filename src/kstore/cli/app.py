@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import typer
 
 from kstore.cli.errors import CallError, CommandError
 
-__all__ = ["COMMANDS", "Command", "run_app"]
+__all__ = ["COMMANDS", "Command", "call_with_words", "run_app"]
+
+T = TypeVar("T")
 
 
 class Command(NamedTuple):
@@ -58,6 +60,7 @@ COMMANDS = (
     Command("features", "features:features", "Show the features of a cluster."),
     Command("dump-log", "dump_log:dump_log", "Print log segments and their indexes."),
     Command("check", "check:check", "Check a data directory, without changing it."),
+    Command("bench", "", "Measure a broker, or the embedded engine."),
     Command("aliases", "aliases:aliases", "Print aliases, so that kafka-topics means ours."),
     Command("version", "", "Print the version."),
 )
@@ -94,17 +97,26 @@ def complete_bare_options(words: Sequence[str], bare_values: dict[str, str]) -> 
 def _run(command: Command, words: list[str]) -> int:
     module, _, name = command.function.partition(":")
     function: Callable[..., Any] = getattr(import_module(f"kstore.cli.{module}"), name)
+    status = call_with_words(function, command.name, words)
+    return status if isinstance(status, int) else 0
+
+
+def call_with_words(function: Callable[..., T], name: str, words: Sequence[str]) -> T | int:
+    """What `function`, a typer command, gives when called with these words; 0 after `--help`.
+
+    `name` is the command's, after `kstore `. Raises `CommandError`.
+    """
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(command.name, help=function.__doc__)(function)
+    app.command(name, help=function.__doc__)(function)
     click_command = typer.main.get_command(app)
     try:
-        status = click_command.main(
-            words, prog_name=f"kstore {command.name}", standalone_mode=False
+        given: T | int = click_command.main(
+            [*words], prog_name=f"kstore {name}", standalone_mode=False
         )
     except _TyperError as error:
         failure = CallError if error.exit_code == CallError.status else CommandError
         raise failure(error.format_message()) from None
-    return status if isinstance(status, int) else 0
+    return given
 
 
 def _print_commands() -> None:

@@ -45,6 +45,10 @@ def _dispatch(words: list[str]) -> int:
             from kstore.cli.serve import run_serve
 
             return run_serve(options)
+        case ["bench", *words_of_bench]:
+            from kstore.cli.bench.app import run_bench
+
+            return run_bench(words_of_bench)
         case ["version"] | ["--version"]:
             from kstore.cli.version import version
 

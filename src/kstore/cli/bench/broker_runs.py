@@ -1,0 +1,41 @@
+"""The benchmarks of a broker, each from its options to its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kstore.cli.bench.broker_process import BrokerProcess
+from kstore.cli.bench.live import LiveLine
+from kstore.cli.bench.options import LoadOptions, ProduceOptions
+from kstore.cli.bench.produce import produce
+from kstore.cli.bench.recorder import Recorder
+from kstore.cli.bench.result import Result
+from kstore.cli.bench.target import open_target
+from kstore.cli.bench.workloads import Load, choose
+
+__all__ = ["bench_produce"]
+
+# A run has about so many intervals, none of them shorter than this.
+_INTERVAL_COUNT = 120
+_MIN_INTERVAL_S = 0.1
+
+
+@contextmanager
+def _recording(options: LoadOptions, title: str, load: Load) -> Iterator[Recorder]:
+    """A recorder whose intervals are shown as they end."""
+    process = None if options.broker_pid is None else BrokerProcess(options.broker_pid)
+    with LiveLine(title, None if load.num_records else load.duration_s) as line:
+        interval_s = max(_MIN_INTERVAL_S, load.duration_s / _INTERVAL_COUNT)
+        yield Recorder(interval_s, process=process, on_interval=line.show)
+
+
+def bench_produce(options: ProduceOptions) -> list[Result]:
+    """`kstore bench produce`."""
+    workload, load = choose("produce", options.workload, options)
+    with (
+        open_target(options, load.partitions) as target,
+        _recording(options, f"produce {workload.name}", load) as recorder,
+    ):
+        produce(target, load, options.seed, recorder)
+    return [Result("produce", workload.name, load, options.seed, recorder, "sent")]

@@ -1,0 +1,145 @@
+"""The options of each benchmark: a dataclass is a typer command, and what it parses is its object.
+
+Flags that Kafka's performance tools have are called as there. An option with the name of a value of
+`Load` replaces that of the workload if it is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kstore.cli.errors import CallError
+from kstore.cli.options import BootstrapServer, CommandConfig, Json
+
+__all__ = ["CommonOptions", "LoadOptions", "ProduceOptions"]
+
+_COMPRESSION_TYPES = ("none", "gzip", "snappy", "lz4", "zstd")
+_ACKS = {"0": 0, "1": 1, "all": -1, "-1": -1}
+
+
+def _acks(text: str) -> int:
+    if text not in _ACKS:
+        raise CallError(f"--acks {text}: want 0, 1 or all")
+    return _ACKS[text]
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = float("nan")
+    if not (rate == -1 or 0 <= rate < 1e9):
+        raise CallError(f"--rate {text}: want records per second, or -1 for no limit")
+    return max(rate, 0.0)
+
+
+def _compression_type(text: str) -> str:
+    if text not in _COMPRESSION_TYPES:
+        raise CallError(f"--compression-type {text}: want {', '.join(_COMPRESSION_TYPES)}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonOptions:
+    """What every benchmark takes."""
+
+    workload: Annotated[
+        str | None, typer.Option("--workload", metavar="NAME", help="One of those of --list.")
+    ] = None
+    list_them: Annotated[
+        bool, typer.Option("--list", help="Show the workloads; the first is the default.")
+    ] = False
+    seed: Annotated[int, typer.Option("--seed", help="What the records are made from.")] = 1
+    json: Json = False
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the run: a PNG, SVG or PDF file."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions(CommonOptions):
+    """What every benchmark of a broker takes."""
+
+    bootstrap_server: BootstrapServer = "localhost:9092"
+    command_config: CommandConfig = None
+    topic: Annotated[
+        str | None,
+        typer.Option("--topic", help="A topic that is there; without it, one for this run only."),
+    ] = None
+    replication_factor: Annotated[
+        int,
+        typer.Option("--replication-factor", min=-1, help="Of that topic; -1: the broker's."),
+    ] = -1
+    broker_pid: Annotated[
+        int | None,
+        typer.Option(
+            "--broker-pid",
+            metavar="PID",
+            min=1,
+            help="The broker's process, on this machine: also measure its processor and memory.",
+        ),
+    ] = None
+    record_size: Annotated[
+        int | None, typer.Option("--record-size", min=1, max=1 << 24, help="Bytes of each value.")
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=0,
+            max=1 << 26,
+            help="Bytes of records in a batch, before compression; 0: one record.",
+        ),
+    ] = None
+    partitions: Annotated[
+        int | None,
+        typer.Option("--partitions", min=1, max=10_000, help="Of the topic made for this run."),
+    ] = None
+    compression_type: Annotated[
+        str | None,
+        typer.Option(
+            "--compression-type", "--compression-codec", metavar="CODEC", parser=_compression_type,
+            help="none, gzip, snappy, lz4 or zstd.",
+        ),
+    ] = None  # fmt: skip
+    duration_s: Annotated[
+        float | None,
+        typer.Option("--duration", metavar="SECONDS", min=0.01, help="Measure for so long."),
+    ] = None
+    warmup_s: Annotated[
+        float | None,
+        typer.Option("--warmup", metavar="SECONDS", min=0, help="Run for so long before that."),
+    ] = None
+    connections: Annotated[
+        int | None, typer.Option("--connections", min=1, max=100_000, help="To the brokers.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProduceOptions(LoadOptions):
+    """Measure produce requests: throughput, and latency from the intended send time."""
+
+    acks: Annotated[
+        str | None,
+        typer.Option("--acks", metavar="0|1|all", parser=_acks, help="Who must confirm."),
+    ] = None
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            "--rate", "--throughput", metavar="RECORDS/S", parser=_rate,
+            help="Send on a fixed schedule; -1: as fast as replies come.",
+        ),
+    ] = None  # fmt: skip
+    num_records: Annotated[
+        int | None,
+        typer.Option("--num-records", min=1, help="Send so many, instead of for --duration."),
+    ] = None
+    in_flight: Annotated[
+        int | None,
+        typer.Option("--in-flight", min=1, max=100_000, help="Requests without a reply, each."),
+    ] = None

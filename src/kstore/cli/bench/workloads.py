@@ -1,0 +1,107 @@
+"""What a benchmark sends or reads, and the named workloads that `--list` shows.
+
+A workload is a whole `Load`; each option given on the command line replaces one value of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from kstore.cli.errors import CallError
+
+__all__ = ["WORKLOADS", "Load", "Workload", "choose", "list_workloads"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A load on a broker. A benchmark looks at those values only that it has options for."""
+
+    record_size: int = 1000
+    # Bytes of records in a batch before compression, as Kafka's batch.size; below one record: one.
+    batch_size: int = 16_384
+    partitions: int = 1
+    acks: int = 1
+    compression_type: str = "none"
+    rate: float = 0.0  # records per second; 0: as fast as replies come
+    num_records: int = 0  # 0: as many as fit into `duration_s`
+    duration_s: float = 10.0
+    warmup_s: float = 1.0  # before anything is counted
+    connections: int = 1
+    in_flight: int = 5  # requests without a reply, per connection
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A load with a name, and one line on what it is like."""
+
+    name: str
+    summary: str
+    load: Load
+
+
+_LARGE = Load(batch_size=1_000_000, in_flight=4)
+_SMALL = Load(record_size=100, batch_size=0)
+
+# The first of each benchmark is what runs without --workload.
+WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
+    "produce": (
+        Workload("batches", "1 KB records in batches of 16 KB, 5 requests in flight", Load()),
+        Workload(
+            "small-pipelined",
+            "100-byte records, one per request, 64 requests in flight",
+            replace(_SMALL, in_flight=64),
+        ),
+        Workload("large-batches", "1 KB records in batches of 1 MB, 4 in flight", _LARGE),
+        Workload(
+            "many-partitions", "large-batches over 50 partitions", replace(_LARGE, partitions=50)
+        ),
+        Workload("lz4", "large-batches, compressed", replace(_LARGE, compression_type="lz4")),
+        Workload("zstd", "large-batches, compressed", replace(_LARGE, compression_type="zstd")),
+        Workload(
+            "sync",
+            "100-byte records, each waits for the reply to the one before",
+            replace(_SMALL, in_flight=1),
+        ),
+        Workload("sync-all", "sync with acks=all", replace(_SMALL, in_flight=1, acks=-1)),
+        Workload(
+            "steady",
+            "100-byte records, one per request, 2,000 per second whatever the broker does",
+            replace(_SMALL, rate=2_000.0, in_flight=64),
+        ),
+        Workload(
+            "crowd",
+            "sync on 200 connections, 10 partitions",
+            replace(_SMALL, in_flight=1, connections=200, partitions=10),
+        ),
+    ),
+}
+
+
+def choose(benchmark: str, name: str | None, options: object) -> tuple[Workload, Load]:
+    """The workload of that name, or the first, and its load with the options that were given.
+
+    An option is an attribute of `options` with the name of a value of `Load`; None: not given.
+    Raises `CallError`.
+    """
+    there_are = WORKLOADS[benchmark]
+    found = [one for one in there_are if name in (None, one.name)]
+    if not found:
+        names = ", ".join(one.name for one in there_are)
+        raise CallError(f"--workload {name}: bench {benchmark} has {names}")
+    given: dict[str, Any] = {
+        field.name: value
+        for field in fields(Load)
+        if (value := getattr(options, field.name, None)) is not None
+    }
+    if "num_records" in given:
+        # So many records and no more, as Kafka's tool sends them.
+        given.setdefault("warmup_s", 0.0)
+    return found[0], replace(found[0].load, **given)
+
+
+def list_workloads(benchmark: str) -> None:
+    """Prints the workloads of a benchmark, the one that is the default first."""
+    for one in WORKLOADS[benchmark]:
+        print(f"{one.name:17}{one.summary}")

@@ -1,0 +1,141 @@
+"""`kstore bench` against a broker: every benchmark at a tiny size, and its counts are right.
+
+Figures mean nothing here; that records, requests and bytes are those that were asked for does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kstore.cli.bench.workloads import WORKLOADS
+from kstore.cli.main import main
+from tests.conformance.judges.kafka import KafkaProcess, KafkaTools
+from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.clients import create_topic, end_offsets
+from tests.conformance.support.commands import Command
+
+
+class Bench:
+    """`kstore bench` against one broker, in this process: it need not start for each call."""
+
+    def __init__(self, bootstrap_servers: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self._words = ("--bootstrap-server", bootstrap_servers)
+        self._capsys = capsys
+
+    def run(self, what: str, *options: str) -> str:
+        assert main(["bench", what, *self._words, *options]) == 0, self._capsys.readouterr()
+        return self._capsys.readouterr().out
+
+    def rows(self, what: str, *options: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.run(what, *options, "--json"))
+        return rows
+
+    def fail(self, what: str, *options: str) -> str:
+        """The one line on stderr."""
+        assert main(["bench", what, *self._words, *options]) == 1
+        said = self._capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        return said.err
+
+
+@pytest.fixture
+def bench(broker: BrokerProcess, capsys: pytest.CaptureFixture[str]) -> Bench:
+    return Bench(broker.bootstrap_servers, capsys)
+
+
+def check_latency(latency: dict[str, float]) -> None:
+    names = ["p50", "p95", "p99", "p99.9", "max"]
+    ordered = [latency[name] for name in names]
+    assert ordered == sorted(ordered)
+    assert latency["p50"] > 0
+    assert 0 < latency["mean"] <= latency["max"]
+
+
+def check_produce(row: dict[str, Any], record_count: int) -> None:
+    assert row["benchmark"] == "produce"
+    assert row["records"] == sum(one["records"] for one in row["intervals"]) == record_count
+    assert row["requests"] == sum(one["requests"] for one in row["intervals"])
+    assert row["bytes"] > record_count * row["load"]["record_size"] / 20
+    check_latency(row["latency_ms"])
+
+
+@pytest.mark.parametrize("workload", [one.name for one in WORKLOADS["produce"]])
+def test_produce_sends_so_many_records_in_every_workload(bench: Bench, workload: str) -> None:
+    few = ("--num-records", "205", "--connections", "3", "--partitions", "4", "--rate", "-1")
+    (row,) = bench.rows("produce", "--workload", workload, *few)
+    check_produce(row, 205)
+    assert row["loop"] == "closed"
+
+
+def test_the_topic_of_a_run_is_deleted_after_it(broker: BrokerProcess, bench: Bench) -> None:
+    bench.run("produce", "--num-records", "1")
+    topics = Command(broker.bootstrap_servers).run("topics", "--list").splitlines()
+    assert [name for name in topics if name.startswith("kstore-bench")] == []
+
+
+@pytest.mark.parametrize("acks", ["0", "1", "all"])
+def test_a_topic_of_the_users_is_filled_and_stays(
+    broker: BrokerProcess, bench: Bench, acks: str
+) -> None:
+    topic = f"bench-acks-{acks}"
+    create_topic(broker.bootstrap_servers, topic, 3)
+    shape = ("--batch-size", "1000", "--record-size", "100", "--acks", acks)
+    (row,) = bench.rows("produce", "--topic", topic, *shape, "--num-records", "1234")
+    check_produce(row, 1234)
+    if acks != "0":
+        ends = end_offsets(broker.bootstrap_servers, topic, 3)
+        assert sum(ends.values()) == 1234
+        assert all(ends.values())
+
+
+def test_a_fixed_schedule_and_the_costs_of_the_broker(broker: BrokerProcess, bench: Bench) -> None:
+    assert broker.process is not None
+    (row,) = bench.rows(
+        "produce", "--workload", "steady", "--rate", "500", "--duration", "0.5",
+        "--warmup", "0.1", "--broker-pid", str(broker.process.pid),
+    )  # fmt: skip
+    assert row["loop"] == "open"
+    check_produce(row, 250)
+    assert row["broker"]["peak_resident_bytes"] > 10_000_000
+    assert row["broker"]["processor_s"] >= 0
+    assert row["intervals"][-1]["broker_resident_bytes"] > 10_000_000
+
+
+def test_the_text_is_in_the_style_of_kafkas_tool(bench: Bench) -> None:
+    first, second = bench.run("produce", "--num-records", "20").splitlines()
+    number = r"\d+\.\d+"
+    assert re.fullmatch(
+        rf"20 records sent, {number} records/sec \({number} MB/sec\), {number} ms avg latency, "
+        rf"{number} ms max, {number} ms 50th, {number} ms 95th, {number} ms 99th, "
+        rf"{number} ms 99.9th.",
+        first,
+    )
+    assert second.startswith("Closed loop: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--topic bench-nothing", "there is no topic 'bench-nothing'; `kstore topics --create"),
+        ("--broker-pid 4194304", "--broker-pid 4194304: there is no such process"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(bench: Bench, words: str, error: str) -> None:
+    said = bench.fail("produce", *words.split())
+    assert said.startswith(f"kstore: {error}")
+
+
+@pytest.mark.jdk
+def test_kafka_is_measured_too(
+    kafka_tools: KafkaTools, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--num-records", "500", "--partitions", "3", "--connections", "2")
+    with KafkaProcess(tmp_path) as kafka:
+        bench = Bench(kafka.bootstrap_servers, capsys)
+        (row,) = bench.rows("produce", *few)
+        check_produce(row, 500)
