@@ -20,6 +20,7 @@ import confluent_kafka
 import pytest
 from kio.schema.errors import ErrorCode
 
+from kstore.log.records import iterate_records
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch, record
 from tests.conformance.support.broker import BrokerProcess, run_kstore
@@ -29,6 +30,7 @@ from tests.conformance.support.verbs import (
     create_topic,
     create_values,
     end_offset,
+    fetch,
     list_offset,
     produce,
 )
@@ -309,3 +311,37 @@ def test_a_start_without_any_room_serves_what_is_there(
         eventually(partial(is_refused, client, "read"), "the disk is not full")
         assert delete_records(client, "read").error_code is OK
         assert not is_refused(client, "read")
+
+
+def test_partitions_without_room_for_an_index_entry_are_read(
+    broker: BrokerProcess, client: RawClient
+) -> None:
+    """Small ones, so that trimming what was preallocated for them frees no page."""
+    topics = [f"small-{number}" for number in range(20)]
+    for topic in (*topics, "read"):
+        create_topic(client, topic)
+    sent = batch([record(value=b"small")])
+    for topic in topics:
+        assert produce(client, topic, {0: sent})[0].error_code is OK
+    client.ask(ApiKey.FIND_COORDINATOR, 4, {"key_type": 0, "coordinator_keys": ["group"]})
+    eventually(lambda: commit_offset(client, 7) is OK, "there is no coordinator")
+    filler = take_the_rest(broker.data_dir)
+    broker.kill()
+    with filler.open("ab", buffering=0) as file:
+        while has_room(file, 4096):
+            pass
+    broker.start()
+    with RawClient(broker.bootstrap_servers) as client:
+        for topic in topics:
+            answer = fetch(client, topic, {0: 0})[0]
+            assert answer.error_code is OK
+            assert [one.value for one in iterate_records(answer.records)] == [b"small"]
+            assert produce(client, topic, {0: batch([record(value=BIG)])})[0].error_code is FULL
+        assert committed(client) == 7
+        filler.unlink()
+        for topic in topics:
+            assert produce(client, topic, {0: sent})[0].error_code is OK
+            assert end_offset(client, topic) == 2
+        assert commit_offset(client, 8) is OK
+    broker.stop()
+    run_kstore("check", str(broker.data_dir))

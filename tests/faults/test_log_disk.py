@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kstore.configs import LogConfig
 from kstore.errors import ErrorCode, KafkaError, StoreError
 from kstore.log.log import Log
 from kstore.log.store import Store
@@ -280,3 +281,54 @@ def test_a_log_is_opened_without_room_for_a_snapshot(tmp_path: Path, files: Faul
         assert offsets(log) == [0]
         assert len(log.producers) == 1
         files.heal()
+
+
+def index_files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.glob("topic-0/*index")}
+
+
+def test_indexes_that_recovery_has_no_room_for(tmp_path: Path, files: FaultyFiles) -> None:
+    """They are in memory until there is room, and nobody trusts what stands in the files."""
+    count = 3000
+    killed, again = tmp_path / "killed", tmp_path / "again"
+    config = LogConfig(segment_bytes=100_000, index_interval_bytes=0)
+    with open_store(tmp_path / "data", config=config) as store:
+        log = store.create("topic")
+        for number in range(count):
+            log.append(batch(timestamp_ms=NOW_MS + number), now_ms=NOW_MS)
+        shutil.copytree(tmp_path / "data", killed)
+    whole = index_files(tmp_path / "data")
+    assert len(whole) > 4
+    for path in killed.glob("topic-0/*index"):
+        path.write_bytes(b"")
+
+    def reads_all(log: Log) -> None:
+        assert offsets(log)[:count] == list(range(count))
+        for offset in range(0, count, 97):
+            assert log.offset_for_timestamp(NOW_MS + offset) == (NOW_MS + offset, offset, 0)
+            found = log.read(offset, 1, upto_offset=count)
+            assert found is not None
+            assert int.from_bytes(found.read()[:8], "big") == offset
+
+    files.room = 20_000  # for some of the entries
+    with open_store(killed, files=files, config=config) as store:
+        log = store.logs["topic", 0]
+        reads_all(log)
+        files.room = 0
+        storage_error(log)
+        shutil.copytree(killed, again)
+        files.heal()
+        assert outcome(log) is None
+        reads_all(log)
+    last = max(whole)[:20]
+    written = index_files(killed)
+    assert {name: data for name, data in written.items() if name[:20] != last} == {
+        name: data for name, data in whole.items() if name[:20] != last
+    }
+
+    # Had it ended before there was room, even called clean, the indexes would be built once more.
+    (again / ".kafka_cleanshutdown").touch()
+    assert index_files(again) != whole
+    with open_store(again, config=config) as store:
+        reads_all(store.logs["topic", 0])
+    assert index_files(again) == whole

@@ -42,9 +42,12 @@ class GroupLog:
         """The newest record of each key as `(key, value)`, oldest first, as compaction leaves them.
 
         The rest would be read for nothing, and there may be millions. Nothing is appended to the
-        partition meanwhile: its coordinator is not at work yet.
+        partition meanwhile: its coordinator is not at work yet. Fails with KafkaError if the log has:
+        that its groups can't be read is not that there are none.
         """
         log = partition.log
+        if log.failed is not None:
+            return Later.failed(log.failed)
         if log.log_start_offset == log.log_end_offset:
             return Later.of([])
 

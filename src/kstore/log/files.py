@@ -18,7 +18,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,15 +188,21 @@ class Files:
     def replace_file(self, path: Path, data: bytes, *, durable: bool = True) -> None:
         """Writes a small file so that a crash leaves the old one or the new one.
 
+        An error leaves nothing half written: on a full disk that would take what room there is.
         With `durable` the new one is on the disk on return; without, a power cut may still undo it.
         """
         temporary = path.with_name(path.name + ".tmp")
-        with self.opened(temporary, create=True) as descriptor:
-            self.truncate(descriptor, 0)
-            self.write(descriptor, data, 0)
-            if durable:
-                self.sync(descriptor)
-        self.rename(temporary, path)
+        try:
+            with self.opened(temporary, create=True) as descriptor:
+                self.truncate(descriptor, 0)
+                self.write(descriptor, data, 0)
+                if durable:
+                    self.sync(descriptor)
+            self.rename(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                self.delete(temporary, missing_ok=True)
+            raise
         if durable:
             self.sync_directory(path.parent)
 

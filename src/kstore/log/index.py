@@ -3,7 +3,9 @@
 An index is a run of entries in a file and, for the active segment, the newest of them in memory
 (`_native.index.IndexTail`). `spill` moves whole pages of them to the file, `finish` all; so an
 index file needs no map, no preallocation and no trimming, and after a crash it is simply short.
-Nobody trusts it then: recovery builds it again.
+Nobody trusts it then: recovery builds it again. Where recovery finds no room for that, the rest of
+the entries stays in memory until `finish`, and the file has a size that no index has: the next
+start builds it anew, if it comes before.
 
 A lookup is one native search over both. It sees the file through a map, which the handle of the
 file keeps: as long as a segment is in use it costs no system call, and a cold one has no map. Used
@@ -23,6 +25,7 @@ from kstore._native.index import (
     find_time_offset,
 )
 from kstore.errors import CorruptLogError
+from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
 
 if TYPE_CHECKING:
@@ -104,6 +107,14 @@ class _Index:
             return
         self._write(tail)
 
+    def spill_if_room(self, *, least_size: int = _PAGE_SIZE) -> None:
+        """As `spill`, but a full disk is no error: the entries stay in memory."""
+        try:
+            self.spill(least_size=least_size)
+        except OSError as error:
+            if error.errno not in TEMPORARY_ERRNOS:
+                raise
+
     def _write(self, tail: IndexTail) -> None:
         handle = self._handles.get(self.path)
         position = self.file_count * self.entry_size
@@ -144,10 +155,13 @@ class _Index:
 
     def end_anew(self) -> None:
         """The index is complete: cuts off what is left of the old one."""
-        self.finish()
-        self.tail = None
+        self.spill_if_room(least_size=0)
         handle = self._handles.get(self.path)
         size = self.file_count * self.entry_size
+        if self.tail is not None and self.tail.count:
+            size += 1
+        else:
+            self.tail = None
         if handle.size() != size:
             self._handles.files.truncate(handle.descriptor, size)
 
@@ -217,6 +231,7 @@ class TimeIndex(_Index):
     def add(self, entry: TimeEntry) -> None:
         """Writes an entry to the file, if its timestamp is news."""
         if entry.timestamp_ms > self.last().timestamp_ms:
+            self.finish()
             tail = IndexTail(self.entry_size)
             tail.add_time(entry.timestamp_ms, entry.offset - self.base_offset)
             self._write(tail)

@@ -261,6 +261,7 @@ class Log(LogState):
             flush(self)
             return
         try:
+            self.finish_indexes()
             self.segments.active.seal()
             self.writer = None
             snapshot = self.handles.get(write_snapshot(self, self.log_end_offset))

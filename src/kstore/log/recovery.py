@@ -114,8 +114,8 @@ def _walk(
             data, min(size, len(data)), position, indexer, log.epochs.latest
         ):
             log.epochs.assign(epoch, start_offset)
-        segment.offsets.spill()
-        segment.times.spill()
+        segment.offsets.spill_if_room()
+        segment.times.spill_if_room()
         position += size
         if fault == OLD_MAGIC and _is_old_message(handle, position, file_size):
             raise StoreError(

@@ -222,6 +222,12 @@ class Segment:
         if self.writer is not None:
             self._limit_entries(self.writer, index_size)
 
+    def finish_indexes(self) -> None:
+        """Writes the index entries for which recovery had no room. Raises OSError."""
+        if self.writer is None:
+            self.offsets.finish()
+            self.times.finish()
+
     def grow(self, batch_size: int) -> None:
         """Preallocates and maps room for a batch of that size, and some more.
 

@@ -220,5 +220,11 @@ class LogState:
     def activate(self) -> SegmentWriter:
         """The writer of the active segment. Raises OSError."""
         if self.writer is None:
+            self.finish_indexes()
             self.writer = self.segments.active.activate(self.config, self.roll_ms)
         return self.writer
+
+    def finish_indexes(self) -> None:
+        """Writes what recovery had no room for, see `log.index`. Raises OSError."""
+        for segment in self.segments.all():
+            segment.finish_indexes()

@@ -60,7 +60,9 @@ def test_lz4_of_another_level_is_framed_as_java_does() -> None:
         block = framed[position + 4 : position + 4 + (size & 0x7FFFFFFF)]
         position += 4 + len(block)
         # Each stands for itself, without the ones before it, and no checksum follows.
-        plain += block if size >> 31 else bytes(cramjam.lz4.decompress_block(block, output_len=64 << 10))
+        plain += (
+            block if size >> 31 else bytes(cramjam.lz4.decompress_block(block, output_len=64 << 10))
+        )
     assert framed[position:] == bytes(4)
     assert plain == WORDS + RANDOM
 

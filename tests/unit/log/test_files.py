@@ -12,6 +12,7 @@ import pytest
 
 from kstore.log.files import Files
 from kstore.log.handles import Handle, Handles
+from kstore.testing.faulty_files import FaultyFiles
 
 files = Files()
 
@@ -69,6 +70,18 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     for data in (b"one", b"two, longer", b""):
         files.replace_file(path, data)
         assert path.read_bytes() == data
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("method", ["write", "sync", "rename"])
+def test_a_file_that_could_not_be_replaced_is_the_old_one(tmp_path: Path, method: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    faulty = FaultyFiles()
+    faulty.fail(method, errno.ENOSPC)
+    with pytest.raises(OSError, match="No space left"):
+        faulty.replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
