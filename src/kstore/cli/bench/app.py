@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kstore.cli import output
 from kstore.cli.app import call_with_words
-from kstore.cli.bench.options import CommonOptions, ProduceOptions
+from kstore.cli.bench.options import CommonOptions, FetchOptions, ProduceOptions
 from kstore.cli.bench.result import Result
 from kstore.cli.bench.workloads import list_workloads
 from kstore.cli.errors import CallError
@@ -24,7 +24,10 @@ class Benchmark(NamedTuple):
     function: str
 
 
-BENCHMARKS = (Benchmark("produce", ProduceOptions, "broker_runs:bench_produce"),)
+BENCHMARKS = (
+    Benchmark("produce", ProduceOptions, "broker_runs:bench_produce"),
+    Benchmark("fetch", FetchOptions, "broker_runs:bench_fetch"),
+)
 
 _HELP_WORDS = ("--help", "-h", "help")
 

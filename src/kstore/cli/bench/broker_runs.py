@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from kstore.cli.bench.broker_process import BrokerProcess
+from kstore.cli.bench.fetch import fetch
 from kstore.cli.bench.live import LiveLine
-from kstore.cli.bench.options import LoadOptions, ProduceOptions
+from kstore.cli.bench.options import FetchOptions, LoadOptions, ProduceOptions
 from kstore.cli.bench.produce import produce
 from kstore.cli.bench.recorder import Recorder
 from kstore.cli.bench.result import Result
-from kstore.cli.bench.target import open_target
+from kstore.cli.bench.target import Target, open_target
 from kstore.cli.bench.workloads import Load, choose
+from kstore.cli.progress import Working
 
-__all__ = ["bench_produce"]
+__all__ = ["bench_fetch", "bench_produce"]
 
 # A run has about so many intervals, none of them shorter than this.
 _INTERVAL_COUNT = 120
@@ -39,3 +42,28 @@ def bench_produce(options: ProduceOptions) -> list[Result]:
     ):
         produce(target, load, options.seed, recorder)
     return [Result("produce", workload.name, load, options.seed, recorder, "sent")]
+
+
+def bench_fetch(options: FetchOptions) -> list[Result]:
+    """`kstore bench fetch`."""
+    workload, load = choose("fetch", options.workload, options)
+    if options.from_beginning:
+        load = replace(load, warmup_s=0.0)
+    with open_target(options, load.partitions) as target:
+        if options.topic is None:
+            _fill(target, load, options.seed)
+        with _recording(options, f"fetch {workload.name}", load) as recorder:
+            fetch(target, load, recorder, once=options.from_beginning)
+    return [Result("fetch", workload.name, load, options.seed, recorder, "read")]
+
+
+def _fill(target: Target, load: Load, seed: int) -> None:
+    filling = replace(
+        load,
+        num_records=max(target.partition_count, load.fill_size // load.record_size),
+        warmup_s=0.0,
+        connections=1,
+        in_flight=5,
+    )
+    with Working("filling the topic"):
+        produce(target, filling, seed, Recorder(_MIN_INTERVAL_S))

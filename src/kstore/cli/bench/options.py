@@ -15,7 +15,7 @@ import typer
 from kstore.cli.errors import CallError
 from kstore.cli.options import BootstrapServer, CommandConfig, Json
 
-__all__ = ["CommonOptions", "LoadOptions", "ProduceOptions"]
+__all__ = ["CommonOptions", "FetchOptions", "LoadOptions", "ProduceOptions"]
 
 _COMPRESSION_TYPES = ("none", "gzip", "snappy", "lz4", "zstd")
 _ACKS = {"0": 0, "1": 1, "all": -1, "-1": -1}
@@ -118,6 +118,27 @@ class LoadOptions(CommonOptions):
     connections: Annotated[
         int | None, typer.Option("--connections", min=1, max=100_000, help="To the brokers.")
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchOptions(LoadOptions):
+    """Measure fetches: of a topic of the run's own, filled first, or of one that is there."""
+
+    fill_size: Annotated[
+        int | None,
+        typer.Option("--fill-size", min=1, help="Bytes of values to fill the run's topic with."),
+    ] = None
+    fetch_size: Annotated[
+        int | None,
+        typer.Option("--fetch-size", min=1, max=1 << 28, help="Bytes of a partition in a reply."),
+    ] = None
+    from_beginning: Annotated[
+        bool,
+        typer.Option(
+            "--from-beginning",
+            help="Read all there is once, instead of again and again for --duration.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

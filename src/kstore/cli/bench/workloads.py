@@ -30,6 +30,10 @@ class Load:
     warmup_s: float = 1.0  # before anything is counted
     connections: int = 1
     in_flight: int = 5  # requests without a reply, per connection
+    fill_size: int = 256_000_000  # bytes of values to fill a topic with before it is read
+    fetch_size: int = (
+        1 << 20
+    )  # bytes of a partition in a reply, as Kafka's max.partition.fetch.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,25 @@ WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
             "crowd",
             "sync on 200 connections, 10 partitions",
             replace(_SMALL, in_flight=1, connections=200, partitions=10),
+        ),
+    ),
+    "fetch": (
+        Workload("batches", "1 KB records in batches of 16 KB", Load()),
+        Workload(
+            "small",
+            "100-byte records, each a batch of its own",
+            replace(_SMALL, fill_size=8_000_000),
+        ),
+        Workload("large-batches", "1 KB records in batches of 1 MB", _LARGE),
+        Workload(
+            "many-partitions", "large-batches over 50 partitions", replace(_LARGE, partitions=50)
+        ),
+        Workload("lz4", "large-batches, compressed", replace(_LARGE, compression_type="lz4")),
+        Workload("zstd", "large-batches, compressed", replace(_LARGE, compression_type="zstd")),
+        Workload(
+            "crowd",
+            "200 consumers of 10 partitions, 64 KB at a time",
+            replace(Load(), connections=200, partitions=10, fetch_size=65_536),
         ),
     ),
 }
