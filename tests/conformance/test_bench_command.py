@@ -78,6 +78,31 @@ def test_the_topic_of_a_run_is_deleted_after_it(broker: BrokerProcess, bench: Be
     assert [name for name in topics if name.startswith("kstore-bench")] == []
 
 
+@pytest.mark.parametrize("workload", [one.name for one in WORKLOADS["fetch"]])
+def test_fetch_reads_all_that_is_there_in_every_workload(bench: Bench, workload: str) -> None:
+    few = ("--fill-size", "205000", "--connections", "3", "--partitions", "4", "--from-beginning")
+    (row,) = bench.rows("fetch", "--workload", workload, *few)
+    assert row["benchmark"] == "fetch"
+    assert row["records"] == 205_000 // row["load"]["record_size"]
+    check_latency(row["latency_ms"])
+
+
+def test_a_topic_is_read_again_and_again_for_a_duration(
+    broker: BrokerProcess, bench: Bench
+) -> None:
+    topic = "bench-again"
+    create_topic(broker.bootstrap_servers, topic, 2)
+    bench.run("produce", "--topic", topic, "--num-records", "300")
+    limits = ("--duration", "0.3", "--warmup", "0.1", "--fetch-size", "5000")
+    (row,) = bench.rows("fetch", "--topic", topic, *limits)
+    assert row["records"] > 300
+    assert 0.2 < row["elapsed_s"] < 10
+    assert row["loop"] == "closed"
+    (row,) = bench.rows("fetch", "--topic", topic, "--from-beginning")
+    assert row["records"] == 300
+    assert row["bytes"] > 300_000
+
+
 @pytest.mark.parametrize("acks", ["0", "1", "all"])
 def test_a_topic_of_the_users_is_filled_and_stays(
     broker: BrokerProcess, bench: Bench, acks: str
@@ -139,3 +164,5 @@ def test_kafka_is_measured_too(
         bench = Bench(kafka.bootstrap_servers, capsys)
         (row,) = bench.rows("produce", *few)
         check_produce(row, 500)
+        (row,) = bench.rows("fetch", "--fill-size", "200000", "--from-beginning")
+        assert row["records"] == 200

@@ -35,7 +35,7 @@ _MAX_WAIT_MS = 500
 _MAX_BYTES = 50 << 20  # Kafka's fetch.max.bytes
 _LOOK_NS = 20_000_000
 
-# After so many replies in a row without a record there is something wrong; one waits `_MAX_WAIT_MS`.
+# After so many replies in a row without a record, each after `_MAX_WAIT_MS`, something is wrong.
 _MAX_EMPTY_COUNT = 60
 
 
@@ -114,7 +114,9 @@ class _FetchRun:
         self._open_count = 0
         shared = bytearray(_RECEIVE_SIZE)
         self._fetchers = []
-        for share in target.shares(load.connections):
+        # Two that share a partition would read it twice.
+        count = min(load.connections, target.partition_count) if once else load.connections
+        for share in target.shares(count):
             connection = LoadConnection(share.address, shared, timeout_s=target.timeout_s)
             fetcher = _Fetcher(connection, {one: self._starts[one] for one in share.partitions})
             loop.add(connection, self._on_replies(fetcher))
@@ -178,7 +180,7 @@ class _FetchRun:
         fetcher.empty_count = 0 if size else fetcher.empty_count + 1
         if fetcher.empty_count > _MAX_EMPTY_COUNT:
             raise CommandError(
-                f"no records come, though there are: asked for {self._left(fetcher)}"
+                f"no records come from (partition, offset) {self._left(fetcher)[:3]}"
             )
         return record_count, size
 

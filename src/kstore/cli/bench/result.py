@@ -119,10 +119,10 @@ class Result:
                 f"Fixed schedule of {self.load.rate:g} records/sec: latency is counted from when "
                 "each request was to be sent."
             )
-        return (
-            "Closed loop: a request is sent when one before it is answered, so a slow broker is "
-            "asked less; --rate measures latency at a load of your choice."
-        )
+        text = "Closed loop: the next request waits for a reply, so a slow broker is asked less"
+        if self.verb == "sent":
+            text += "; --rate sends on a fixed schedule"
+        return f"{text}."
 
 
 def latency_row(latency: Histogram) -> dict[str, float]:
