@@ -113,9 +113,7 @@ def fetch_steps(
         "fetch": best_us(count, lambda: dispatcher.handle(asked, connection)),
         "fetch: walk the request": best_us(count, lambda: parse_fetch(asked, body, SHAPES[12])),
         "fetch: find the records": best_us(count, lambda: read(100)),
-        "fetch: find the batch by the index": best_us(
-            count, lambda: log.segments.active.find(100)
-        ),
+        "fetch: find the batch by the index": best_us(count, lambda: log.segments.active.find(100)),
     }
     log.roll()
     found["fetch: find the records in a sealed segment"] = best_us(count, lambda: read(100))
@@ -171,9 +169,9 @@ async def measure(count: int) -> dict[str, float]:
         try:
             broker = server.broker
             made: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            broker.make_topics(
-                [NewTopic(TOPIC, 1, 1), NewTopic(QUIET_TOPIC, QUIET_COUNT, 1)]
-            ).then(lambda done: made.set_result(None))
+            broker.make_topics([NewTopic(TOPIC, 1, 1), NewTopic(QUIET_TOPIC, QUIET_COUNT, 1)]).then(
+                lambda done: made.set_result(None)
+            )
             await made
             gc.freeze()
             dispatcher = Dispatcher(broker)

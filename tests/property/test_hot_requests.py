@@ -87,18 +87,16 @@ def fetch(data: bytes, version: int) -> tuple[Any, ...]:
         found: str | bytes = topic.topic_id.bytes if version >= 13 else topic.topic
         return found
 
-    partitions = [
-        (
-            name(topic),
-            partition.partition,
+    by_key = {
+        (name(topic), partition.partition): (
             partition.current_leader_epoch,
             partition.fetch_offset,
-            partition.last_fetched_epoch,
             partition.partition_max_bytes,
         )
         for topic in request.topics
         for partition in topic.partitions
-    ]
+    }
+    partitions = [(*key, *fields) for key, fields in by_key.items()]
     forgotten = [
         (name(topic), index)
         for topic in request.forgotten_topics_data
@@ -110,7 +108,11 @@ def fetch(data: bytes, version: int) -> tuple[Any, ...]:
 def fetch_natively(data: bytes, version: int) -> tuple[Any, ...]:
     request = parse_fetch(data, 0, SHAPES[version])
     numbers = (getattr(request, name) for name in NUMBERS)
-    return *numbers, request.replica_id, request.partitions, request.forgotten
+    partitions = [
+        (*one.key, one.leader_epoch, one.fetch_offset, one.max_bytes)
+        for one in request.partitions.values()
+    ]
+    return *numbers, request.replica_id, partitions, request.forgotten
 
 
 @pytest.mark.parametrize("version", SHAPES)

@@ -9,11 +9,18 @@ What differs between versions comes in as flags from `wire/`. Request (v4 and ne
         partition_max_bytes int32 ]]
     [forgotten: name | topic_id  [index int32]] (v7+)   rack_id (v11+)
 
+A `WantedPartition` goes the whole way: read from a request, perhaps kept in a session, compared with
+what there is (`with_news`), filled in by who reads, and written into the reply. So a partition that
+has nothing new costs no Python at all.
+
 A reply is a list of parts: bytes, and between them the slices of the log just as they were given,
 so that no record is copied here. Thread: the loop.
 """
 
+import cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.dict cimport PyDict_GetItem
+from cpython.ref cimport PyObject
 from libc.stdint cimport INT32_MAX, int8_t, int32_t, int64_t
 
 from kstore._native.big_endian cimport store32
@@ -21,9 +28,9 @@ from kstore._native.cursor cimport (
     Cursor, cursor_over, read_count, read_int8, read_int32, read_int64, read_string, read_topic,
     skip_tags,
 )
+from kstore._native.ends cimport PartitionEnds
 from kstore._native.output cimport (
-    Output, out_count, out_free, out_int16, out_int32, out_int64, out_no_tags, out_taken,
-    out_topic, out_topic_count, topic_end,
+    Output, out_count, out_free, out_int16, out_int32, out_int64, out_no_tags, out_taken, out_topic,
 )
 
 from kstore._native.codec import DecodeError
@@ -49,17 +56,123 @@ cdef class FetchShape:
         self.topic_ids = topic_ids
 
 
+@cython.final
+cdef class WantedPartition:
+    """One partition of a fetch: what the client wants, what was found, what it was last told.
+
+    `key` is (topic, index); the topic is its name or the 16 bytes of its id, as the client calls it.
+    """
+
+    cdef readonly tuple key
+    cdef readonly object topic
+    cdef readonly int32_t index, leader_epoch, max_bytes
+    cdef readonly int64_t fetch_offset
+    cdef readonly object records
+    cdef int error_code
+    cdef int64_t high_watermark, last_stable_offset, log_start_offset
+    cdef bint aborted_known
+    cdef int64_t told_high_watermark, told_log_start_offset
+
+    def __cinit__(self):
+        self.told_high_watermark = self.told_log_start_offset = -1
+
+    def know(self, WantedPartition known not None):
+        """Takes over what the client was told of this partition."""
+        self.told_high_watermark = known.told_high_watermark
+        self.told_log_start_offset = known.told_log_start_offset
+
+    def found(self, PartitionEnds partition not None, records, bint committed_only):
+        """What is to be answered: these records (anything with a `size`), or None for none."""
+        self.note(partition, committed_only)
+        self.records = records
+
+    def failed(self, int error_code):
+        """What is to be answered: this error."""
+        self.error_code = error_code
+        self.high_watermark = self.last_stable_offset = self.log_start_offset = -1
+        self.aborted_known = False
+        self.records = None
+
+    def release(self):
+        """Lets the records go."""
+        self.records = None
+
+    cdef void note(self, PartitionEnds partition, bint committed_only):
+        self.error_code = 0
+        self.high_watermark = partition.high_watermark
+        self.last_stable_offset = partition.last_stable_offset
+        self.log_start_offset = partition.ends.log_start_offset
+        self.aborted_known = committed_only
+
+    cdef bint tell(self):
+        """Is there news for a client that knows what it was told? Remembers that it is told now."""
+        cdef bint news = (
+            self.records is not None
+            or self.error_code != 0
+            or self.high_watermark != self.told_high_watermark
+            or self.log_start_offset != self.told_log_start_offset
+        )
+        # After an error the next reply tells the partition again, whatever it holds.
+        self.told_high_watermark = -1 if self.error_code else self.high_watermark
+        self.told_log_start_offset = self.log_start_offset
+        return news
+
+
+def with_news(dict wanted not None, dict partitions not None, bint committed_only):
+    """`(news, known)`: those of `wanted` that have to be read, and the partitions that are here.
+
+    All the others have nothing for the client, and that is noted in them. Both dicts have (topic,
+    index) as keys.
+    """
+    cdef list news = []
+    cdef list known = []
+    cdef PyObject *found
+    cdef PartitionEnds partition
+    cdef WantedPartition one
+    for value in wanted.values():
+        one = <WantedPartition?>value
+        found = PyDict_GetItem(partitions, one.key)
+        if found == NULL:
+            news.append(one)
+            continue
+        partition = <PartitionEnds?><object>found
+        known.append(partition)
+        if (
+            partition.ends.failed is not None
+            or partition.ends.closed
+            or (one.leader_epoch >= 0 and one.leader_epoch != partition.leader_epoch)
+            or one.fetch_offset != (
+                partition.last_stable_offset if committed_only else partition.high_watermark
+            )
+        ):
+            news.append(one)
+            continue
+        one.note(partition, committed_only)
+        one.records = None
+    return news, known
+
+
+def watch(list partitions not None, watcher):
+    """Adds `watcher` to those who are told about each of the partitions."""
+    for partition in partitions:
+        (<PartitionEnds?>partition).watchers.add(watcher)
+
+
+def unwatch(list partitions not None, watcher):
+    for partition in partitions:
+        (<PartitionEnds?>partition).watchers.discard(watcher)
+
+
 cdef class FetchData:
     """A Fetch request.
 
-    `partitions` is a list of `(topic, index, current_leader_epoch, fetch_offset,
-    last_fetched_epoch, max_bytes)`, `forgotten` one of `(topic, index)`; topic is the name, or the
-    16 bytes of its id.
+    `partitions` are the `WantedPartition`s by their keys (of two with the same key the later one
+    counts), `forgotten` is a list of keys.
     """
 
     cdef readonly int32_t replica_id, max_wait_ms, min_bytes, max_bytes, session_id, session_epoch
     cdef readonly int8_t isolation_level
-    cdef readonly list partitions
+    cdef readonly dict partitions
     cdef readonly list forgotten
     cdef readonly str rack_id
 
@@ -90,25 +203,28 @@ def parse_fetch(frame, Py_ssize_t position, FetchShape shape not None):
     return request
 
 
-cdef list _partitions(Cursor *cursor, FetchShape shape):
-    cdef list found = []
-    cdef int32_t index, epoch, last_epoch, max_bytes
-    cdef int64_t offset
+cdef dict _partitions(Cursor *cursor, FetchShape shape):
+    cdef dict found = {}
+    cdef WantedPartition wanted
     cdef Py_ssize_t topic_count = read_count(cursor, 2)
     cdef Py_ssize_t partition_count
     while topic_count > 0 and not cursor.failed:
         topic = read_topic(cursor, shape.topic_ids)
         partition_count = read_count(cursor, 16)
         while partition_count > 0 and not cursor.failed:
-            index = read_int32(cursor)
-            epoch = read_int32(cursor) if shape.leader_epoch else -1
-            offset = read_int64(cursor)
-            last_epoch = read_int32(cursor) if shape.last_fetched_epoch else -1
+            wanted = WantedPartition.__new__(WantedPartition)
+            wanted.topic = topic
+            wanted.index = read_int32(cursor)
+            wanted.key = (topic, wanted.index)
+            wanted.leader_epoch = read_int32(cursor) if shape.leader_epoch else -1
+            wanted.fetch_offset = read_int64(cursor)
+            if shape.last_fetched_epoch:
+                read_int32(cursor)  # of a follower's log, as is the next: no consumer's business
             if shape.log_start:
-                read_int64(cursor)  # of a follower's log: it means nothing for a consumer
-            max_bytes = read_int32(cursor)
+                read_int64(cursor)
+            wanted.max_bytes = read_int32(cursor)
             skip_tags(cursor)
-            found.append((topic, index, epoch, offset, last_epoch, max_bytes))
+            found[wanted.key] = wanted
             partition_count -= 1
         skip_tags(cursor)
         topic_count -= 1
@@ -132,22 +248,24 @@ cdef list _forgotten(Cursor *cursor, FetchShape shape):
 
 def encode_fetch_reply(
     int32_t correlation_id, FetchShape shape not None, int error_code, int32_t session_id,
-    list results
+    dict wanted not None, bint only_news
 ):
-    """The parts of a reply's frame.
+    """The parts of a reply's frame: what was found for each of `wanted`, or `only_news` of it.
 
-    `results` is a list of `(topic, index, error_code, high_watermark, last_stable_offset,
-    log_start_offset, aborted, records)`: aborted a list of `(producer_id, first_offset)` or None
-    for null, the records a slice (anything with a `size`) or None for none. Partitions of one topic
-    that follow each other are written under one topic.
+    Partitions of one topic that follow each other are written under one topic. The records are in
+    the parts then, and no longer in `wanted`.
     """
     cdef Output output = Output(NULL, 0, 0, shape.flexible)
     cdef list parts = []
+    cdef list told = []
     cdef Py_ssize_t position = 0
     cdef Py_ssize_t next_topic
-    cdef Py_ssize_t slices_size = 0
-    cdef Py_ssize_t size
+    cdef Py_ssize_t size = -4
+    cdef WantedPartition one
     cdef bytearray first
+    for value in wanted.values():
+        if (<WantedPartition?>value).tell() or not only_news:
+            told.append(value)
     try:
         out_int32(&output, 0)
         out_int32(&output, correlation_id)
@@ -156,31 +274,31 @@ def encode_fetch_reply(
         if shape.session:
             out_int16(&output, error_code)
             out_int32(&output, session_id)
-        out_topic_count(&output, results)
-        while position < len(results):
-            next_topic = topic_end(results, position)
-            out_topic(&output, (<tuple?>results[position])[0])
+        out_count(&output, _topic_count(told))
+        while position < len(told):
+            next_topic = _topic_end(told, position)
+            out_topic(&output, (<WantedPartition>told[position]).topic)
             out_count(&output, next_topic - position)
             while position < next_topic:
-                records = _partition(&output, shape, <tuple?>results[position])
-                size = records.size if records is not None else 0
-                out_count(&output, size)
-                if records is not None:
-                    slices_size += size
+                one = <WantedPartition>told[position]
+                _partition(&output, shape, one)
+                if one.records is None:
+                    out_count(&output, 0)
+                else:
+                    out_count(&output, one.records.size)
+                    size += output.size + <Py_ssize_t>one.records.size
                     parts.append(out_taken(&output))
-                    parts.append(records)
+                    parts.append(one.records)
+                    one.records = None
                 out_no_tags(&output)
                 position += 1
             out_no_tags(&output)
         out_no_tags(&output)
         if output.size:
+            size += output.size
             parts.append(out_taken(&output))
     finally:
         out_free(&output)
-    size = slices_size - 4
-    for part in parts:
-        if isinstance(part, bytes):
-            size += len(<bytes>part)
     if size > INT32_MAX:
         raise OverflowError(f"a reply of {size} bytes")
     first = bytearray(parts[0])
@@ -189,24 +307,37 @@ def encode_fetch_reply(
     return parts
 
 
-cdef object _partition(Output *output, FetchShape shape, tuple result):
-    """Writes a partition up to its records, which it returns."""
-    _, index, error_code, high_watermark, last_stable_offset, log_start_offset, aborted, records = \
-        result
-    out_int32(output, index)
-    out_int16(output, error_code)
-    out_int64(output, high_watermark)
-    out_int64(output, last_stable_offset)
+cdef Py_ssize_t _topic_end(list told, Py_ssize_t position) except -1:
+    """Where the run of partitions of the topic at `position` ends."""
+    cdef object topic = (<WantedPartition>told[position]).topic
+    cdef object other
+    while position < len(told):
+        other = (<WantedPartition>told[position]).topic
+        if other is not topic and other != topic:
+            break
+        position += 1
+    return position
+
+
+cdef Py_ssize_t _topic_count(list told) except -1:
+    cdef Py_ssize_t position = 0
+    cdef Py_ssize_t count = 0
+    while position < len(told):
+        position = _topic_end(told, position)
+        count += 1
+    return count
+
+
+cdef int _partition(Output *output, FetchShape shape, WantedPartition found) except -1:
+    """Writes a partition up to its records."""
+    out_int32(output, found.index)
+    out_int16(output, found.error_code)
+    out_int64(output, found.high_watermark)
+    out_int64(output, found.last_stable_offset)
     if shape.log_start:
-        out_int64(output, log_start_offset)
-    if aborted is None:
-        out_count(output, -1)
-    else:
-        out_count(output, len(aborted))
-        for producer_id, first_offset in aborted:
-            out_int64(output, producer_id)
-            out_int64(output, first_offset)
-            out_no_tags(output)
+        out_int64(output, found.log_start_offset)
+    # Aborted transactions: null where nobody asked, none until there are any.
+    out_count(output, 0 if found.aborted_known else -1)
     if shape.rack:
         out_int32(output, -1)  # preferred_read_replica
-    return records
+    return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kstore._native.fetch import unwatch, watch
 from kstore.broker.api import Reply
 from kstore.broker.context import Connection
 from kstore.broker.partition import Partition
@@ -50,8 +51,7 @@ class DelayedFetch:
         self.reply: Later[Reply] = Later()
         self._timer: Timer = runtime.call_later(max_wait_ms, self._complete)
         connection.waiting.add(self)
-        for partition in partitions:
-            partition.watch(self)
+        watch(partitions, self)
 
     def grown(self, size: int) -> None:
         self._missing_size -= size
@@ -83,5 +83,4 @@ class DelayedFetch:
     def _forget(self) -> None:
         self._timer.cancel()
         self._connection.waiting.discard(self)
-        for partition in self._partitions:
-            partition.unwatch(self)
+        unwatch(self._partitions, self)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from kstore._native.fetch import FetchData
+from kstore._native.fetch import FetchData, WantedPartition
 from kstore.errors import ErrorCode, KafkaError
 from kstore.runtime import Runtime
 
-__all__ = ["FetchSession", "FetchSessions", "WantedPartition"]
+__all__ = ["FetchSession", "FetchSessions"]
 
 INITIAL_EPOCH = 0
 FINAL_EPOCH = -1
@@ -26,28 +25,6 @@ EVICTION_MS = 120_000.0
 MAX_SESSION_ID = (1 << 31) - 1
 
 Key = tuple[str | bytes, int]
-
-
-@dataclass(slots=True)
-class WantedPartition:
-    """One partition of a fetch, and what the client was last told of it."""
-
-    topic: str | bytes
-    """The name, or the 16 bytes of the id, as the client calls it."""
-    index: int
-    leader_epoch: int
-    fetch_offset: int
-    max_bytes: int
-    told_high_watermark: int = -1
-    told_log_start_offset: int = -1
-
-
-def wanted_partitions(request: FetchData) -> dict[Key, WantedPartition]:
-    """The partitions that a request names, in its order."""
-    return {
-        (topic, index): WantedPartition(topic, index, epoch, offset, max_bytes)
-        for topic, index, epoch, offset, _, max_bytes in request.partitions
-    }
 
 
 class FetchSession:
@@ -65,32 +42,13 @@ class FetchSession:
 
     def change(self, request: FetchData) -> None:
         """Takes over what an incremental request adds, alters and forgets."""
-        for key, wanted in wanted_partitions(request).items():
+        for key, wanted in request.partitions.items():
             known = self.partitions.get(key)
             if known is not None:
-                wanted.told_high_watermark = known.told_high_watermark
-                wanted.told_log_start_offset = known.told_log_start_offset
+                wanted.know(known)
             self.partitions[key] = wanted
-        for topic, index in request.forgotten:
-            self.partitions.pop((topic, index), None)
-
-    def must_tell(
-        self, wanted: WantedPartition, error_code: int, size: int, high_watermark: int, start: int
-    ) -> bool:
-        """Whether a partition belongs in the reply; remembers what is told."""
-        changed = (
-            size > 0
-            or error_code != 0
-            or high_watermark != wanted.told_high_watermark
-            or start != wanted.told_log_start_offset
-        )
-        if error_code:
-            # After an error the next reply tells the partition again, whatever it holds.
-            wanted.told_high_watermark = -1
-        else:
-            wanted.told_high_watermark = high_watermark
-        wanted.told_log_start_offset = start
-        return changed or not self.incremental
+        for key in request.forgotten:
+            self.partitions.pop(key, None)
 
     def served(self, keys: Iterable[Key]) -> None:
         """Moves the partitions that got records behind those that didn't."""
@@ -119,10 +77,9 @@ class FetchSessions:
         if request.session_epoch in (INITIAL_EPOCH, FINAL_EPOCH):
             if request.session_id:
                 self._sessions.pop(request.session_id, None)
-            partitions = wanted_partitions(request)
             if request.session_epoch == FINAL_EPOCH:
-                return FetchSession(partitions)
-            return self._create(partitions)
+                return FetchSession(request.partitions)
+            return self._create(request.partitions)
         session = self._sessions.get(request.session_id)
         if session is None:
             raise KafkaError(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
@@ -139,8 +96,9 @@ class FetchSessions:
     def _check_topic_kind(session: FetchSession, request: FetchData) -> None:
         """A session speaks of topics by name or by id, not by both."""
         if request.partitions and session.partitions:
-            topic, _ = next(iter(session.partitions))
-            if type(topic) is not type(request.partitions[0][0]):
+            known, _ = next(iter(session.partitions))
+            named, _ = next(iter(request.partitions))
+            if type(known) is not type(named):
                 raise KafkaError(ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
 
     def _create(self, partitions: dict[Key, WantedPartition]) -> FetchSession:

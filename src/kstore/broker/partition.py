@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from kstore._native.ends import PartitionEnds
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, Origin
 from kstore.log.log import Log
@@ -33,16 +34,13 @@ class Watcher(Protocol):
         """The partition was deleted or truncated: look again."""
 
 
-class Partition:
-    """The leader's side of one partition."""
+class Partition(PartitionEnds):
+    """The leader's side of one partition. Who waits for it (a `Watcher`) is in `watchers`."""
 
     __slots__ = (
         "_coming",
-        "_watchers",
-        "high_watermark",
         "index",
         "isr",
-        "leader_epoch",
         "log",
         "replicas",
         "topic",
@@ -50,6 +48,7 @@ class Partition:
     )
 
     def __init__(self, log: Log, image: PartitionImage) -> None:
+        super().__init__(log)
         self.log = log
         self.topic = log.topic
         self.index = log.partition
@@ -57,15 +56,17 @@ class Partition:
         self.leader_epoch = image.leader_epoch
         self.replicas = image.replicas
         self.isr = image.isr
-        self.high_watermark = log.log_end_offset
-        self._watchers: set[Watcher] = set()
+        self._commit()
         self._coming: deque[tuple[Later[bytes], Later[Appended]]] = deque()
 
-    @property
-    def last_stable_offset(self) -> int:
-        """Where read_committed ends: the first offset of an open transaction, if there is one."""
-        unstable = self.log.producers.first_unstable_offset()
-        return self.high_watermark if unstable is None else min(self.high_watermark, unstable)
+    def _commit(self) -> None:
+        """All that is in the log is committed. What is stable, where read_committed ends, goes up
+        to the first offset of an open transaction."""
+        log = self.log
+        self.high_watermark = self.last_stable_offset = log.log_end_offset
+        unstable = log.producers.transactions.first_unstable
+        if unstable is not None:
+            self.last_stable_offset = min(self.high_watermark, unstable)
 
     def check_leader_epoch(self, epoch: int) -> None:
         """Raises if a client that believes in `epoch` (-1: none) knows less than we do, or more."""
@@ -120,9 +121,9 @@ class Partition:
     ) -> Appended:
         """Appends one batch of a client, or batches of our own; it is committed on return."""
         appended = self.log.append(data, now_ms=now_ms, origin=origin)
-        self.high_watermark = self.log.log_end_offset
-        if self._watchers and not appended.duplicate:
-            for watcher in tuple(self._watchers):
+        self._commit()
+        if self.watchers and not appended.duplicate:
+            for watcher in tuple(self.watchers):
                 watcher.grown(appended.size)
         return appended
 
@@ -148,13 +149,7 @@ class Partition:
         self.disturb()
         return self.log.log_start_offset
 
-    def watch(self, watcher: Watcher) -> None:
-        self._watchers.add(watcher)
-
-    def unwatch(self, watcher: Watcher) -> None:
-        self._watchers.discard(watcher)
-
     def disturb(self) -> None:
         """Makes everybody who waits look again: the partition is no longer what it was."""
-        for watcher in tuple(self._watchers):
+        for watcher in tuple(self.watchers):
             watcher.disturbed()

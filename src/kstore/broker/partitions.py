@@ -14,11 +14,12 @@ __all__ = ["Partitions"]
 
 
 class Partitions:
-    """Every `Partition`, keyed `(name, index)` and `(16 bytes of the topic id, index)`."""
+    """Every `Partition`; `by_key` has it under `(name, index)` and `(16 bytes of the topic id,
+    index)`, and is for reading only."""
 
     def __init__(self) -> None:
         self._by_name: dict[tuple[str, int], Partition] = {}
-        self._by_key: dict[tuple[str | bytes, int], Partition] = {}
+        self.by_key: dict[tuple[str | bytes, int], Partition] = {}
 
     def __iter__(self) -> Iterator[Partition]:
         return iter(self._by_name.values())
@@ -28,24 +29,24 @@ class Partitions:
 
     def add(self, partition: Partition) -> None:
         self._by_name[partition.topic, partition.index] = partition
-        self._by_key[partition.topic, partition.index] = partition
-        self._by_key[partition.topic_id.bytes, partition.index] = partition
+        self.by_key[partition.topic, partition.index] = partition
+        self.by_key[partition.topic_id.bytes, partition.index] = partition
 
     def remove(self, topic: str, index: int) -> Partition | None:
         """Forgets a partition and makes those who wait for it look again."""
         partition = self._by_name.pop((topic, index), None)
         if partition is not None:
-            del self._by_key[topic, index]
-            del self._by_key[partition.topic_id.bytes, index]
+            del self.by_key[topic, index]
+            del self.by_key[partition.topic_id.bytes, index]
             partition.disturb()
         return partition
 
     def find(self, topic: str | bytes, index: int) -> Partition:
         """Raises KafkaError: UNKNOWN_TOPIC_ID or UNKNOWN_TOPIC_OR_PARTITION."""
-        partition = self._by_key.get((topic, index))
+        partition = self.by_key.get((topic, index))
         if partition is not None:
             return partition
-        if isinstance(topic, bytes) and (topic, 0) not in self._by_key:
+        if isinstance(topic, bytes) and (topic, 0) not in self.by_key:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
 

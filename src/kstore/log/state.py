@@ -17,6 +17,7 @@ from pathlib import Path
 from random import randrange
 from uuid import UUID
 
+from kstore._native.ends import LogEnds
 from kstore._native.index import BaseOffsets
 from kstore._native.segment import SegmentWriter
 from kstore._native.validate import AppendRules
@@ -112,24 +113,20 @@ def stored_codec(config: LogConfig) -> Codec | None:
     return Codec.NONE if name == "uncompressed" else Codec.of(name)
 
 
-class LogState:
+class LogState(LogEnds):
     """The fields of a log. `faults` lists what recovery found and cut off when it was opened."""
 
     __slots__ = (
-        "closed",
         "codec",
         "config",
         "directory",
         "epochs",
-        "failed",
         "faults",
         "files",
         "flush_timer",
         "flushes",
         "handles",
         "leader_epoch",
-        "log_end_offset",
-        "log_start_offset",
         "partition",
         "producers",
         "recovery_point",
@@ -171,7 +168,7 @@ class LogState:
         self.writer: SegmentWriter | None = None
         self.truncations = 0
         self.flush_timer: Timer | None = None
-        self.failed: KafkaError | None = None
+        self.failed = None
         self.faults: list[CorruptLogError] = []
         self.closed = False
         self.configure(config)

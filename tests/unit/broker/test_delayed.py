@@ -49,7 +49,7 @@ class Case:
 
     @property
     def waits(self) -> bool:
-        return bool(self.connection.waiting or any(one._watchers for one in self.partitions))
+        return bool(self.connection.waiting or any(one.watchers for one in self.partitions))
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_one_that_is_removed_disturbs_who_waits_for_it(store: api.Store) -> None
     partition = Partition(store.create("t"), image())
     partitions.add(partition)
     watcher = Watcher()
-    partition.watch(watcher)
+    partition.watchers.add(watcher)
     assert partitions.remove("t", 0) is partition
     assert watcher.disturbances == 1
     assert code_of(partitions, partition.topic_id.bytes, 0) == ErrorCode.UNKNOWN_TOPIC_ID

@@ -66,7 +66,7 @@ def kept(kstore: BrokerThread, *kinds: type) -> int:
 
 
 def watchers(kstore: BrokerThread, topic: str) -> int:
-    return kstore.call(lambda server: len(server.broker.partitions.find(topic, 0)._watchers))
+    return kstore.call(lambda server: len(server.broker.partitions.find(topic, 0).watchers))
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

@@ -14,14 +14,20 @@ and preferred read replicas. Aborted transactions come with transactions.
 
 from __future__ import annotations
 
-from kstore._native.fetch import FetchData, FetchShape, encode_fetch_reply, parse_fetch
+from kstore._native.fetch import (
+    FetchData,
+    FetchShape,
+    WantedPartition,
+    encode_fetch_reply,
+    parse_fetch,
+    with_news,
+)
 from kstore.broker.api import FrameApi, Reply
 from kstore.broker.context import RequestContext
 from kstore.broker.delayed import DelayedFetch
-from kstore.broker.fetch_sessions import FetchSession, WantedPartition
+from kstore.broker.fetch_sessions import FetchSession
 from kstore.broker.partition import Partition
-from kstore.errors import ErrorCode, KafkaError
-from kstore.log.slices import Slice
+from kstore.errors import KafkaError
 from kstore.runtime import Later
 from kstore.wire.versions import ADVERTISED, ApiKey
 
@@ -43,10 +49,6 @@ SHAPES = {
     for version in range(ADVERTISED[ApiKey.FETCH].min, ADVERTISED[ApiKey.FETCH].max + 1)
 }
 
-Result = tuple[str | bytes, int, int, int, int, int, list[tuple[int, int]] | None, Slice | None]
-"""topic, index, error_code, high_watermark, last_stable_offset, log_start_offset, aborted
-transactions, records"""
-
 
 def handle(frame: memoryview, position: int, context: RequestContext) -> Reply | Later[Reply]:
     shape = SHAPES[context.api_version]
@@ -54,7 +56,7 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
     try:
         session = context.broker.fetch_sessions.session_for(request)
     except KafkaError as error:
-        return _encode(context, shape, error.code, 0, [])
+        return encode_fetch_reply(context.correlation_id, shape, error.code, 0, {}, False)
     reading = _Reading(request, session, context).read()
     missing_size = min(request.min_bytes, reading.max_size) - reading.size
     if missing_size <= 0 or request.max_wait_ms <= 0 or reading.failed or not reading.partitions:
@@ -78,9 +80,9 @@ class _Reading:
         "context",
         "failed",
         "max_size",
+        "news",
         "partitions",
         "request",
-        "results",
         "session",
         "size",
     )
@@ -91,31 +93,31 @@ class _Reading:
         self.context = context
         self.max_size = min(request.max_bytes, context.broker.fetch_max_bytes)
         self.partitions: list[Partition] = []
-        self.results: list[tuple[WantedPartition, Result]] = []
+        self.news: list[WantedPartition] = []
         self.size = 0
         self.failed = False
 
     def read(self) -> _Reading:
-        """Reads every partition in turn, until `max_size` bytes are found.
+        """Reads every partition that has news in turn, until `max_size` bytes are found.
 
         The first batch that is found comes whole, even if it is larger than every limit (KIP-74).
         `failed`: a read failed. A partition that is not here is told, but others are waited for, or
         a consumer of a deleted topic would ask again without a pause.
         """
-        self.partitions = []
-        self.results = []
         self.size = 0
         self.failed = False
         left = self.max_size
-        find = self.context.broker.partitions.find
+        partitions = self.context.broker.partitions
         committed_only = self.request.isolation_level == READ_COMMITTED
-        for wanted in self.session.partitions.values():
+        self.news, self.partitions = with_news(
+            self.session.partitions, partitions.by_key, committed_only
+        )
+        for wanted in self.news:
             try:
-                partition = find(wanted.topic, wanted.index)
+                partition = partitions.find(wanted.topic, wanted.index)
             except KafkaError as error:
-                self.results.append((wanted, _failed(wanted, error.code)))
+                wanted.failed(error.code)
                 continue
-            self.partitions.append(partition)
             try:
                 partition.check_leader_epoch(wanted.leader_epoch)
                 records = partition.read(
@@ -126,58 +128,32 @@ class _Reading:
                 )
             except KafkaError as error:
                 self.failed = True
-                self.results.append((wanted, _failed(wanted, error.code)))
+                wanted.failed(error.code)
                 continue
             if records is not None:
                 self.size += records.size
                 left -= records.size
-            result: Result = (
-                wanted.topic,
-                wanted.index,
-                0,
-                partition.high_watermark,
-                partition.last_stable_offset,
-                partition.log.log_start_offset,
-                [] if committed_only else None,
-                records,
-            )
-            self.results.append((wanted, result))
+            wanted.found(partition, records, committed_only)
         return self
 
     def release(self) -> None:
         """Lets go of what was read, as it will be read again."""
-        for _, result in self.results:
-            records = result[-1]
-            if records is not None:
-                records.release()
-        self.results = []
+        for wanted in self.news:
+            wanted.release()
 
     def reply(self, shape: FetchShape) -> Reply:
-        told: list[Result] = []
-        served = []
-        for wanted, result in self.results:
-            topic, index, error_code, high_watermark, _, start, _, records = result
-            size = 0 if records is None else records.size
-            if self.session.must_tell(wanted, error_code, size, high_watermark, start):
-                told.append(result)
-            if size:
-                served.append((topic, index))
-        self.session.served(served)
-        return _encode(self.context, shape, ErrorCode.NONE, self.session.id, told)
-
-
-def _failed(wanted: WantedPartition, code: ErrorCode) -> Result:
-    return (wanted.topic, wanted.index, int(code), -1, -1, -1, None, None)
-
-
-def _encode(
-    context: RequestContext,
-    shape: FetchShape,
-    code: ErrorCode,
-    session_id: int,
-    results: list[Result],
-) -> Reply:
-    return encode_fetch_reply(context.correlation_id, shape, int(code), session_id, results)
+        served = [wanted.key for wanted in self.news if wanted.records is not None]
+        session = self.session
+        parts = encode_fetch_reply(
+            self.context.correlation_id,
+            shape,
+            0,
+            session.id,
+            session.partitions,
+            session.incremental,
+        )
+        session.served(served)
+        return parts
 
 
 API = FrameApi(ApiKey.FETCH, handle, overlaps=True)

@@ -47,7 +47,7 @@ class ProducerStates:
         self.expiration_ms = expiration_ms
         self.end_offset = 0
         self._producers: dict[int, ProducerEntry] = {}
-        self._transactions = Transactions()
+        self.transactions = Transactions()
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -151,7 +151,7 @@ class ProducerStates:
         )
         if header.is_transactional and entry.transaction_first_offset < 0:
             entry.transaction_first_offset = base_offset
-            self._transactions.begin(base_offset, producer_id)
+            self.transactions.begin(base_offset, producer_id)
 
     def complete(
         self, header: BatchHeader, marker: EndTransactionMarker
@@ -173,7 +173,7 @@ class ProducerStates:
         if first_offset < 0:
             return None
         marker_offset = header.base_offset
-        stable = self._transactions.end(producer_id, first_offset, marker_offset)
+        stable = self.transactions.end(producer_id, first_offset, marker_offset)
         is_aborted = marker.type is ControlType.ABORT
         return CompletedTransaction(producer_id, first_offset, marker_offset, stable, is_aborted)
 
@@ -197,19 +197,19 @@ class ProducerStates:
     def first_unstable_offset(self) -> int | None:
         """The start of the oldest transaction that is open, or whose marker is not yet below the
         high watermark; None if there is none."""
-        return self._transactions.first_unstable()
+        return self.transactions.first_unstable
 
     def first_undecided_offset(self) -> int | None:
         """The start of the oldest open transaction; None if there is none."""
-        return self._transactions.first_undecided()
+        return self.transactions.first_undecided()
 
     def high_watermark_moved(self, high_watermark: int) -> None:
         """Transactions whose markers are below it are over."""
-        self._transactions.forget_ended_below(high_watermark)
+        self.transactions.forget_ended_below(high_watermark)
 
     def log_start_moved(self, log_start_offset: int) -> None:
         """Records below it are gone. Producers stay: they expire by time alone."""
-        self._transactions.forget_ended_below(log_start_offset)
+        self.transactions.forget_ended_below(log_start_offset)
         self.end_offset = max(self.end_offset, log_start_offset)
 
     # --- snapshots and expiry ------------------------------------------------------------------
@@ -231,12 +231,12 @@ class ProducerStates:
             if not self._is_expired(entry, now_ms):
                 self._producers[entry.producer_id] = entry
                 if entry.transaction_first_offset >= 0:
-                    self._transactions.begin(entry.transaction_first_offset, entry.producer_id)
+                    self.transactions.begin(entry.transaction_first_offset, entry.producer_id)
 
     def clear(self, offset: int) -> None:
         """Forgets everything; the log is to be replayed from `offset` on."""
         self._producers.clear()
-        self._transactions.clear()
+        self.transactions.clear()
         self.end_offset = offset
 
     def expire(self, now_ms: int) -> int:

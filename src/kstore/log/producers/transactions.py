@@ -29,22 +29,26 @@ class CompletedTransaction(NamedTuple):
 class Transactions:
     """Open and unreplicated transactions, by their first offsets.
 
-    The open ones are kept in the order of these: they begin in the log's order.
+    The open ones are kept in the order of these: they begin in the log's order. `first_unstable` is
+    the first offset that may not be read yet by whom only what is committed concerns, or None.
     """
 
-    __slots__ = ("_open", "_unreplicated")
+    __slots__ = ("_open", "_unreplicated", "first_unstable")
 
     def __init__(self) -> None:
         self._open: dict[int, int] = {}  # first offset → producer id
         self._unreplicated: dict[int, int] = {}  # first offset → offset of the marker
+        self.first_unstable: int | None = None
 
     def begin(self, first_offset: int, producer_id: int) -> None:
         self._open[first_offset] = producer_id
+        self._settle()
 
     def end(self, producer_id: int, first_offset: int, marker_offset: int) -> int:
         """Ends an open transaction; returns the last stable offset to note with it."""
         del self._open[first_offset]
         self._unreplicated[first_offset] = marker_offset
+        self._settle()
         for offset, other in self._open.items():
             if other != producer_id:
                 return offset
@@ -54,20 +58,21 @@ class Transactions:
         """The first offset of the oldest open transaction."""
         return next(iter(self._open), None)
 
-    def first_unstable(self) -> int | None:
-        """The first offset that may not be read yet by whom only what is committed concerns."""
-        unreplicated = min(self._unreplicated, default=None)
-        undecided = self.first_undecided()
-        if unreplicated is None or undecided is None:
-            return undecided if unreplicated is None else unreplicated
-        return min(unreplicated, undecided)
-
     def forget_ended_below(self, offset: int) -> None:
         """Forgets the ended transactions whose markers are below `offset`."""
         for first_offset, marker_offset in list(self._unreplicated.items()):
             if marker_offset < offset:
                 del self._unreplicated[first_offset]
+        self._settle()
 
     def clear(self) -> None:
         self._open.clear()
         self._unreplicated.clear()
+        self._settle()
+
+    def _settle(self) -> None:
+        firsts = [*self._unreplicated]
+        undecided = self.first_undecided()
+        if undecided is not None:
+            firsts.append(undecided)
+        self.first_unstable = min(firsts, default=None)
