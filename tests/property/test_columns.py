@@ -12,9 +12,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kstore._native.column_writer import BatchEncoder, pack_headers
 from kstore._native.columns import ROW_COUNT, fill_table, survey
 from kstore.errors import KafkaError
-from kstore.log.columns import BinaryColumn
+from kstore.log.columns import BinaryColumn, as_column
 from kstore.log.records import Record, build_batch, iterate_records
 from tests.property.test_records import CODECS, INT64, RECORDS
 from tests.support.logs import NOW_MS, make_log, open_store
@@ -27,7 +28,7 @@ from tests.unit.log.test_columns import read_all
     st.integers(1, 40),
     st.integers(0, 10),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_columns_against_iterating(
     batches: list[tuple[list[Record], str]], max_size: int, max_count: int, offset: int
 ) -> None:
@@ -38,6 +39,29 @@ def test_columns_against_iterating(
         offset = min(offset, log.log_end_offset)
         expected = list(log.records(offset))
         assert read_all(log, offset, max_size=max_size, max_count=max_count) == expected
+
+
+@given(RECORDS, st.integers(0, 2**62), st.integers(62, 400))
+@settings(max_examples=150, deadline=None)
+def test_columns_make_the_batches_that_records_make(
+    records: list[Record], timestamp_ms: int, max_size: int
+) -> None:
+    headers = np.empty((2, len(records)), np.int64)
+    packed = pack_headers([record.headers for record in records], headers)
+    encoder = BatchEncoder(
+        len(records),
+        values=as_column([record.value for record in records]).buffers(),
+        keys=as_column([record.key for record in records]).buffers(),
+        headers=(packed, headers[0], headers[1]),
+        timestamps=np.array([record.timestamp_ms for record in records]),
+        timestamp_ms=timestamp_ms,
+    )
+    while (made := encoder.next_batch(max_size)) is not None:
+        batch, header = made
+        own, records = records[: header.record_count], records[header.record_count :]
+        assert header.size <= max_size or len(own) == 1
+        assert bytes(batch) == build_batch(own, timestamp_ms=timestamp_ms)
+    assert records == []
 
 
 @given(

@@ -6,7 +6,7 @@ is decided by `log/append.py`. Any thread may call everything here; checking a b
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
-from kstore._native.big_endian cimport load16, load32, load64
+from kstore._native.big_endian cimport load16, load32, load64, store16, store32, store64
 
 cdef extern from "crc32c.h" nogil:
     void kstore_crc32c_setup()
@@ -74,6 +74,25 @@ cdef void read_header(const unsigned char *data, Header *header) noexcept nogil:
     header.producer_epoch = load16(data + PRODUCER_EPOCH_AT)
     header.base_sequence = load32(data + BASE_SEQUENCE_AT)
     header.record_count = load32(data + RECORD_COUNT_AT)
+
+
+cdef void write_header(unsigned char *batch, Header *header) noexcept nogil:
+    """Writes a header of magic 2 before the records of its batch, with the CRC of both."""
+    header.magic = 2
+    store64(batch + BASE_OFFSET_AT, header.base_offset)
+    store32(batch + BATCH_LENGTH_AT, header.batch_length)
+    store32(batch + LEADER_EPOCH_AT, header.leader_epoch)
+    batch[MAGIC_AT] = 2
+    store16(batch + ATTRIBUTES_AT, header.attributes)
+    store32(batch + LAST_OFFSET_DELTA_AT, header.last_offset_delta)
+    store64(batch + BASE_TIMESTAMP_AT, header.base_timestamp)
+    store64(batch + MAX_TIMESTAMP_AT, header.max_timestamp)
+    store64(batch + PRODUCER_ID_AT, header.producer_id)
+    store16(batch + PRODUCER_EPOCH_AT, header.producer_epoch)
+    store32(batch + BASE_SEQUENCE_AT, header.base_sequence)
+    store32(batch + RECORD_COUNT_AT, header.record_count)
+    header.crc = checksum(batch, LOG_OVERHEAD + <Py_ssize_t> header.batch_length)
+    store32(batch + CRC_AT, <int32_t> header.crc)
 
 
 cdef uint32_t checksum(const unsigned char *batch, Py_ssize_t size) noexcept nogil:

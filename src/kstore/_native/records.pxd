@@ -4,7 +4,9 @@ Kafka's `DefaultRecord`; the table stands in docs/formats/record-batch.md. A rec
 a `Cursor`, whose failure is sticky.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from kstore._native.batch cimport LOG_APPEND_TIME_BIT, Header, wrapping_sum
 from kstore._native.cursor cimport Cursor, read_base_128, read_int8, read_unsigned_varint, take
@@ -174,6 +176,23 @@ cdef inline unsigned char *put_varint(unsigned char *at, int64_t value) noexcept
         rest >>= 7
     at[0] = <unsigned char> rest
     return at + 1
+
+
+cdef inline Py_ssize_t sized_size(bytes data) noexcept:
+    """What a byte field takes with its size before it."""
+    if data is None:
+        return 1
+    return varint_size(PyBytes_GET_SIZE(data)) + PyBytes_GET_SIZE(data)
+
+
+cdef inline unsigned char *put_sized(unsigned char *at, bytes data) noexcept:
+    cdef Py_ssize_t size
+    if data is None:
+        return put_varint(at, -1)
+    size = PyBytes_GET_SIZE(data)
+    at = put_varint(at, size)
+    memcpy(at, PyBytes_AS_STRING(data), size)
+    return at + size
 
 
 cdef object raise_fault(const Walk *walk)

@@ -14,12 +14,8 @@ from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint32_t, uint64_
 from libc.string cimport memcpy
 
 from kstore._native.batch cimport (
-    ATTRIBUTES_AT, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, BATCH_LENGTH_AT, CRC_AT,
-    HEADER_SIZE, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, LOG_APPEND_TIME_BIT, LOG_OVERHEAD, MAGIC_AT,
-    MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT, BatchHeader, checksum,
-    wrapping_sum,
+    HEADER_SIZE, LOG_OVERHEAD, BatchHeader, Header, write_header,
 )
-from kstore._native.big_endian cimport store16, store32, store64
 from kstore._native.output cimport Output, out_free, out_room, out_taken
 
 from kstore.errors import ErrorCode, KafkaError
@@ -195,23 +191,6 @@ def find_max_timestamp(BatchHeader header not None, data, Py_ssize_t start, Py_s
     return (timestamp, offset) if offset >= 0 else None
 
 
-cdef inline Py_ssize_t sized_size(bytes data) noexcept:
-    """What a byte field takes with its size before it."""
-    if data is None:
-        return 1
-    return varint_size(PyBytes_GET_SIZE(data)) + PyBytes_GET_SIZE(data)
-
-
-cdef inline unsigned char *put_sized(unsigned char *at, bytes data) noexcept:
-    cdef Py_ssize_t size
-    if data is None:
-        return put_varint(at, -1)
-    size = PyBytes_GET_SIZE(data)
-    at = put_varint(at, size)
-    memcpy(at, PyBytes_AS_STRING(data), size)
-    return at + size
-
-
 cdef bytes as_bytes(data):
     if data is None or type(data) is bytes:
         return <bytes> data
@@ -317,6 +296,7 @@ def assemble_batch(
 ):
     """A whole batch: the header, with the CRC of what follows it, and `records` as they are."""
     cdef Py_buffer buffer
+    cdef Header header
     cdef bytes batch
     cdef unsigned char *data
     cdef Py_ssize_t size
@@ -330,17 +310,16 @@ def assemble_batch(
         memcpy(data + HEADER_SIZE, buffer.buf, buffer.len)
     finally:
         PyBuffer_Release(&buffer)
-    store64(data + BASE_OFFSET_AT, base_offset)
-    store32(data + BATCH_LENGTH_AT, <int32_t> (size - LOG_OVERHEAD))
-    store32(data + LEADER_EPOCH_AT, leader_epoch)
-    data[MAGIC_AT] = 2
-    store16(data + ATTRIBUTES_AT, attributes)
-    store32(data + LAST_OFFSET_DELTA_AT, last_offset_delta)
-    store64(data + BASE_TIMESTAMP_AT, base_timestamp)
-    store64(data + MAX_TIMESTAMP_AT, max_timestamp)
-    store64(data + PRODUCER_ID_AT, producer_id)
-    store16(data + PRODUCER_EPOCH_AT, producer_epoch)
-    store32(data + BASE_SEQUENCE_AT, base_sequence)
-    store32(data + RECORD_COUNT_AT, record_count)
-    store32(data + CRC_AT, <int32_t> checksum(data, size))
+    header.base_offset = base_offset
+    header.batch_length = <int32_t> (size - LOG_OVERHEAD)
+    header.leader_epoch = leader_epoch
+    header.attributes = attributes
+    header.last_offset_delta = last_offset_delta
+    header.base_timestamp = base_timestamp
+    header.max_timestamp = max_timestamp
+    header.producer_id = producer_id
+    header.producer_epoch = producer_epoch
+    header.base_sequence = base_sequence
+    header.record_count = record_count
+    write_header(data, &header)
     return batch

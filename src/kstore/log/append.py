@@ -70,15 +70,18 @@ class InvalidRecordError(KafkaError):
         self.record_errors = record_errors
 
 
-def append_batch(log: LogState, data: Buffer, now_ms: int, origin: Origin) -> Appended:
+def append_batch(
+    log: LogState, data: Buffer, now_ms: int, origin: Origin, built: BatchHeader | None = None
+) -> Appended:
     """Appends the one batch in `data`; offsets and leader epoch are assigned.
 
-    Raises KafkaError, and then the log is as it was.
+    `built` is the header of a batch that was just made here, of which nothing needs a check. Raises
+    KafkaError, and then the log is as it was.
     """
     if log.failed is not None or log.closed:
         log.check_usable()
     by_client = origin is Origin.CLIENT
-    header = validate(log, data, now_ms, by_client=by_client)
+    header = built or validate(log, data, now_ms, by_client=by_client)
     idempotent = header.producer_id >= 0
     if idempotent and not header.is_control:
         duplicate = log.producers.check(header, by_client=by_client)

@@ -8,11 +8,12 @@ loads it. Reading and appending run on the thread of the log; columns are values
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from kstore._native.batch import HEADER_SIZE, BatchError, BatchHeader, walk
+from kstore._native.column_writer import gather, pack
 from kstore._native.columns import ROW_COUNT, fill_table, read_record_headers, survey
 from kstore._native.records import assemble_batch
 from kstore.errors import ErrorCode, KafkaError
@@ -21,12 +22,15 @@ from kstore.log.read import read_slice
 from kstore.log.state import LogState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from typing_extensions import Buffer
 
     Integers: TypeAlias = NDArray[np.int64]
+    Strings: TypeAlias = "BinaryColumn | Sequence[bytes | None] | NDArray[Any]"
 
-__all__ = ["BinaryColumn", "Columns", "read_columns"]
+__all__ = ["BinaryColumn", "Columns", "as_column", "read_columns"]
 
 _CODEC_BITS = 0x07
 
@@ -53,6 +57,30 @@ class BinaryColumn:
     def take(self, which: Integers | NDArray[np.bool_] | slice) -> BinaryColumn:
         """Those that numpy's indexing with `which` gives: a mask, indices or a slice."""
         return BinaryColumn(self.data, self.positions[which], self.sizes[which])
+
+    def arrow_buffers(self) -> tuple[NDArray[np.uint8] | None, Integers, NDArray[np.uint8]]:
+        """The strings as Arrow's `large_binary` lays them out: (validity, offsets, data).
+
+        `validity` has a bit for each, the lowest of a byte first, and is None if none is null. The
+        strings are copied once, one after the other. Raises ValueError for one that is not in
+        `data`.
+        """
+        sizes = np.maximum(self.sizes, 0)
+        offsets = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        data = np.empty(int(offsets[-1]), np.uint8)
+        gather(self.buffers(), len(self), data.data)
+        is_valid = self.sizes >= 0
+        validity = None if bool(is_valid.all()) else np.packbits(is_valid, bitorder="little")
+        return validity, offsets, data
+
+    def buffers(self) -> tuple[Buffer, Buffer, Buffer]:
+        """What native code takes: the data, and positions and sizes without gaps, of int64."""
+        return (
+            self.data,
+            np.ascontiguousarray(self.positions, np.int64).data,
+            np.ascontiguousarray(self.sizes, np.int64).data,
+        )
 
     def to_list(self) -> list[bytes | None]:
         """All of them as Python objects."""
@@ -87,6 +115,26 @@ class Columns:
         """The headers of one record: pairs of a name and bytes or None."""
         position, count = int(self.header_positions[index]), int(self.header_counts[index])
         return read_record_headers(self.data, position, count)
+
+
+def as_column(strings: Strings) -> BinaryColumn:
+    """A column of `strings`, for which see `Log.append_columns`. Raises TypeError, ValueError."""
+    if isinstance(strings, BinaryColumn):
+        return strings
+    if not isinstance(strings, np.ndarray) or strings.dtype.kind == "O":
+        table = np.empty((2, len(strings)), np.int64)
+        return BinaryColumn(pack(strings, table.data), table[0], table[1])
+    if strings.dtype.kind == "U" or strings.ndim == 0:
+        raise TypeError(f"a record is made of bytes, not of {strings.dtype}")
+    items = np.ascontiguousarray(strings)
+    size = items.nbytes // len(items) if len(items) else 0
+    if strings.dtype.kind == "S" and strings.ndim == 1:
+        sizes = np.char.str_len(items).astype(np.int64)  # numpy fills up with zeros
+    else:
+        sizes = np.full(len(items), size, np.int64)
+    return BinaryColumn(
+        items.reshape(-1).view(np.uint8).data, np.arange(len(items), dtype=np.int64) * size, sizes
+    )
 
 
 def read_columns(log: LogState, offset: int, max_size: int, max_count: int | None) -> Columns:

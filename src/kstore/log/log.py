@@ -8,9 +8,9 @@ KAFKA_STORAGE_ERROR.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kstore._native.batch import BatchHeader, parse_header
 from kstore.configs import LogConfig
@@ -34,9 +34,11 @@ from kstore.log.timestamps import (
 from kstore.log.truncate import advance_log_start, truncate_to
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
-    from kstore.log.columns import Columns
+    from kstore.log.append_columns import Headers
+    from kstore.log.columns import Columns, Strings
 
 __all__ = ["Log"]
 
@@ -84,6 +86,42 @@ class Log(LogState):
         now_ms = self.runtime.time_ms() if now_ms is None else now_ms
         batch = build_batch(records, compression=compression, timestamp_ms=now_ms)
         return append_batch(self, batch, now_ms, Origin.CLIENT)
+
+    def append_columns(
+        self,
+        values: Strings,
+        *,
+        keys: Strings | None = None,
+        timestamps_ms: NDArray[Any] | Sequence[int] | None = None,
+        headers: Headers | None = None,
+        compression: int | str = "none",
+        batch_size: int = 256 << 10,
+        now_ms: int | None = None,
+    ) -> Appended:
+        """Appends one record for each of `values`, in batches of at most `batch_size` bytes.
+
+        `values` and `keys` are each a `BinaryColumn`, a sequence of bytes or None, or a numpy array
+        of which each item (each row, if it has more dimensions) is one string of bytes, as it lies
+        in memory. Records without a timestamp (or with -1) get `now_ms`; `headers` has pairs of a
+        name and bytes or None for each record.
+
+        Returns what all batches did together. Raises KafkaError as `append` does, and then the
+        batches before stay in the log, up to `log_end_offset`; ValueError for no record, or columns
+        that don't fit each other. Needs numpy.
+        """
+        from kstore.log.append_columns import append_columns
+
+        now_ms = self.runtime.time_ms() if now_ms is None else now_ms
+        return append_columns(
+            self,
+            values,
+            keys,
+            timestamps_ms,
+            headers,
+            compression=compression,
+            batch_size=batch_size,
+            now_ms=now_ms,
+        )
 
     def append_verbatim(self, data: Buffer) -> None:
         """Appends whole batches that keep their offsets and leader epochs, as a follower does."""
