@@ -34,6 +34,16 @@ from tests.conformance.support.verbs import (
     list_offset,
     produce,
 )
+from tests.conformance.test_config_changes import (
+    DELETE,
+    OF_TOPIC,
+    SET,
+    TOPIC,
+    alter,
+    replace,
+    told,
+)
+from tests.conformance.test_partitions import partition_count
 
 DISK_SIZE = 8 << 20
 SEGMENT_SIZE = 1 << 20
@@ -345,3 +355,69 @@ def test_partitions_without_room_for_an_index_entry_are_read(
         assert commit_offset(client, 8) is OK
     broker.stop()
     run_kstore("check", str(broker.data_dir))
+
+
+def test_changes_of_metadata_on_a_full_disk(broker: BrokerProcess, client: RawClient) -> None:
+    """Each is made, or refused as a whole with the code that says so, by the connection it has."""
+    name = "leader.replication.throttled.replicas"
+    topics = [f"t{number}" for number in range(12)]
+    for topic in topics:
+        create_topic(client, topic)
+    filler = take_the_rest(broker.data_dir)
+
+    # What needs directories is not there if these could not be made.
+    for _ in range(20):
+        answer = client.ask(ApiKey.CREATE_TOPICS, 7, create_values("new", partitions=3)).topics[0]
+        assert answer.error_code is FULL
+        (grown,) = more_partitions(client, "t0", 4)
+        assert grown.error_code is FULL
+    assert partition_count(client, "t0") == 1
+
+    # Small changes and deletions go on, in room that was taken before.
+    assert alter(client, TOPIC, "t1", ("retention.ms", SET, "1"))[0] is OK
+    assert alter(client, TOPIC, "t1", ("retention.ms", DELETE, None))[0] is OK
+    assert delete_topic(client, topics.pop()) is OK
+
+    # That is not enough for all of this.
+    with filler.open("ab", buffering=0) as file:
+        while has_room(file, 4096):
+            pass
+    kept: dict[str, str] = {}
+    refused = []
+    for number in range(10 * len(topics)):
+        topic = topics[number % len(topics)]
+        value = ",".join([f"{number}:1"] * 450 * (1 + number // len(topics)))
+        code, _ = alter(client, TOPIC, topic, (name, SET, value))
+        if code is OK:
+            kept[topic] = value
+        else:
+            assert code is FULL
+            refused.append(topic)
+    assert kept
+    assert refused, "there was room for everything"
+    again = refused[-1]
+    too_much = {"retention_ms": "1", name: ",".join(["1:1"] * 7000)}
+    assert replace(client, TOPIC, again, **too_much) is FULL
+    for topic in topics:
+        assert told(client, TOPIC, topic, name)[0] == kept.get(topic, "")
+        assert told(client, TOPIC, topic, "retention.ms")[1] != OF_TOPIC
+
+    filler.unlink()
+    assert alter(client, TOPIC, again, (name, SET, "7:7"))[0] is OK
+    assert told(client, TOPIC, again, name)[0] == "7:7"
+    create_topic(client, "new", partitions=3)
+    assert more_partitions(client, "t0", 4)[0].error_code is OK
+    sent = {index: batch([record()]) for index in range(4)}
+    assert {one.error_code for one in produce(client, "t0", sent).values()} == {OK}
+    broker.kill()
+    broker.start()
+    with RawClient(broker.bootstrap_servers) as client:
+        assert partition_count(client, "t0") == 4
+        assert partition_count(client, "new") == 3
+        assert told(client, TOPIC, again, name)[0] == "7:7"
+
+
+def more_partitions(client: RawClient, topic: str, count: int) -> Any:
+    wanted = {"name": topic, "count": count, "assignments": None}
+    values = {"topics": [wanted], "timeout": TIMEOUT_MS, "validate_only": False}
+    return client.ask(ApiKey.CREATE_PARTITIONS, 3, values).results

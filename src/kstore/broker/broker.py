@@ -156,20 +156,44 @@ class Broker:
     def _then_take_over(
         self, in_tree: Later[list[TopicResult]], *, validate_only: bool
     ) -> Later[list[TopicResult]]:
-        """Once the tree has them, the partitions of topics are made on disk and led."""
+        """Once the tree has them, the partitions of topics are made on disk and led.
+
+        Those of a topic of which one can't be made are taken out of the tree again: who was told of
+        the error may try once more.
+        """
 
         def stored(results: list[TopicResult]) -> Later[list[TopicResult]]:
             new = [result.topic for result in results if result.error is None and result.topic]
             if validate_only or not new:
                 return Later.of(results)
-            return self._take_over(new).map(
-                lambda failed: [
-                    replace(result, error=failed.get(result.name, result.error))
-                    for result in results
-                ]
-            )
+            return self._take_over(new).chain(lambda failed: told(results, failed))
+
+        def told(
+            results: list[TopicResult], failed: dict[str, KafkaError]
+        ) -> Later[list[TopicResult]]:
+            outcome = [
+                replace(result, error=failed.get(result.name, result.error)) for result in results
+            ]
+            half_made = [result for result in results if result.name in failed]
+            if not half_made:
+                return Later.of(outcome)
+            return self._take_back(half_made).map(lambda _: outcome)
 
         return in_tree.chain(stored)
+
+    def _take_back(self, half_made: list[TopicResult]) -> Later[None]:
+        """Undoes the making of topics and partitions; never fails."""
+        done: Later[None] = Later()
+
+        def out_of_tree(taken: Later[list[TopicImage]]) -> None:
+            if taken.error is not None:
+                log.error("partitions not made stay in the metadata reason=%s", taken.error)
+                done.complete(None)
+            else:
+                self._let_go(taken.result()).then(lambda _: done.complete(None))
+
+        self.topics.take_back(half_made).then(out_of_tree)
+        return done
 
     def remove_topics(self, keys: Sequence[str | UUID]) -> Later[list[TopicResult]]:
         """Removes topics from the tree and renames their directories."""
@@ -178,13 +202,18 @@ class Broker:
             gone = [result.topic for result in results if result.error is None and result.topic]
             for topic in gone:
                 self.groups.forget_topic(topic.name, topic.topic_id)
-                for image in topic.partitions:
-                    self.partitions.remove(topic.name, image.index)
-                    if topic.name == OFFSETS_TOPIC:
-                        self.groups.unload(image.index)
-            return self._directories.remove(gone, self._delete_delay_ms).map(lambda _: results)
+            return self._let_go(gone).map(lambda _: results)
 
         return self.topics.delete(keys).chain(in_tree)
+
+    def _let_go(self, topics: list[TopicImage]) -> Later[None]:
+        """Leads the partitions of `topics` no more, and renames their directories."""
+        for topic in topics:
+            for image in topic.partitions:
+                self.partitions.remove(topic.name, image.index)
+                if topic.name == OFFSETS_TOPIC:
+                    self.groups.unload(image.index)
+        return self._directories.remove(topics, self._delete_delay_ms)
 
     def keep_starts(self, partitions: Sequence[Partition]) -> Later[bool]:
         """Removes what lies below the starts of partitions, and writes the starts down.

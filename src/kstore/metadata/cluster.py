@@ -116,6 +116,21 @@ class Cluster:
         self._batches.add((plan, later))
         return later
 
+    def submit_answered(self, plan: Plan[T], refusal: Callable[[KafkaError], T]) -> Later[T]:
+        """As `submit`; the answer to a change that was not taken is what `refusal` makes of it."""
+        answered: Later[T] = Later()
+
+        def answer(done: Later[T]) -> None:
+            if isinstance(done.error, KafkaError):
+                answered.complete(refusal(done.error))
+            elif done.error is not None:
+                answered.fail(done.error)
+            else:
+                answered.complete(done.result())
+
+        self.submit(plan).then(answer)
+        return answered
+
     def _send(self, batch: list[tuple[Plan[Any], Later[Any]]]) -> None:
         image, epoch = self.image, self._controller_epoch
 

@@ -56,7 +56,10 @@ class Configs:
         def plan(draft: Draft) -> list[KafkaError | None]:
             return [_change(draft, change, validate_only) for change in changes]
 
-        return self._cluster.submit(plan)
+        def refuse_all(error: KafkaError) -> list[KafkaError | None]:
+            return [error] * len(changes)
+
+        return self._cluster.submit_answered(plan, refuse_all)
 
 
 def _change(draft: Draft, change: ConfigChange, validate_only: bool) -> KafkaError | None:

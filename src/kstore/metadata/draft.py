@@ -93,6 +93,12 @@ class Draft:
         self._change(topic)
         self.operations += layout.add_partitions(topic, first, self._controller_epoch)
 
+    def remove_partitions(self, topic: TopicImage) -> None:
+        """Fewer partitions of a topic that is there: the last ones go."""
+        gone = self._topics[topic.name].partitions[len(topic.partitions) :]
+        self._change(topic)
+        self.operations += layout.remove_partitions(topic, gone)
+
     def change_topic_configs(self, topic: TopicImage, configs: Mapping[str, str]) -> None:
         """New configs of a topic that is there."""
         self._change(replace(topic, configs=configs))

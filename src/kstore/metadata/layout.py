@@ -221,15 +221,25 @@ def _encode_configs(configs: Mapping[str, str]) -> bytes:
 def delete_topic(topic: TopicImage) -> list[Operation]:
     """Undoes `create_topic`, children first."""
     base = f"{_TOPICS}/{topic.name}"
-    operations: list[Operation] = []
-    for partition in topic.partitions:
-        path = f"{base}/partitions/{partition.index}"
-        operations += (Delete(f"{path}/state"), Delete(path))
+    operations = _delete_partitions(topic, topic.partitions)
     operations += (
         Delete(f"{base}/partitions"),
         Delete(base),
         Delete(f"{_TOPIC_CONFIGS}/{topic.name}"),
     )
+    return operations
+
+
+def remove_partitions(topic: TopicImage, gone: Iterable[PartitionImage]) -> list[Operation]:
+    """Undoes `add_partitions`: the topic is as it was before."""
+    return [Set(f"{_TOPICS}/{topic.name}", _encode_topic(topic)), *_delete_partitions(topic, gone)]
+
+
+def _delete_partitions(topic: TopicImage, gone: Iterable[PartitionImage]) -> list[Operation]:
+    operations: list[Operation] = []
+    for partition in gone:
+        path = f"{_TOPICS}/{topic.name}/partitions/{partition.index}"
+        operations += (Delete(f"{path}/state"), Delete(path))
     return operations
 
 

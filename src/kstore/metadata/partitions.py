@@ -19,6 +19,7 @@ __all__ = [
     "MorePartitions",
     "TopicResult",
     "add_partitions",
+    "take_back",
     "too_many_partitions",
 ]
 
@@ -39,12 +40,14 @@ class MorePartitions:
 class TopicResult:
     """What became of one topic of a request: an error, or the topic as it is, or was.
 
-    `name` is empty where a topic was asked for by an id that nobody knows.
+    `name` is empty where a topic was asked for by an id that nobody knows. `first_new` is the first
+    partition that was made; with 0 the topic is new.
     """
 
     name: str
     error: KafkaError | None
     topic: TopicImage | None
+    first_new: int = 0
 
 
 def too_many_partitions() -> KafkaError:
@@ -66,11 +69,27 @@ def add_partitions(
         except KafkaError as error:
             results.append(TopicResult(more.name, error, None))
             continue
-        left -= len(topic.partitions) - len(draft.topics[topic.name].partitions)
+        count = len(draft.topics[topic.name].partitions)
+        left -= len(topic.partitions) - count
         if not validate_only:
             draft.add_partitions(topic)
-        results.append(TopicResult(more.name, None, topic))
+        results.append(TopicResult(more.name, None, topic, first_new=count))
     return results
+
+
+def take_back(draft: Draft, topic: TopicImage, first_new: int) -> TopicImage | None:
+    """Removes the last partitions of a topic, or with 0 all of it; the topic with these alone.
+
+    None if the topic is not the one that it was, so that the partitions may be somebody else's.
+    """
+    now = draft.topic_ids.get(topic.topic_id)
+    if now is None or len(now.partitions) != len(topic.partitions):
+        return None
+    if first_new == 0:
+        draft.remove_topic(now)
+    else:
+        draft.remove_partitions(replace(now, partitions=now.partitions[:first_new]))
+    return replace(now, partitions=now.partitions[first_new:])
 
 
 def _grown(draft: Draft, more: MorePartitions, limit: int) -> TopicImage:

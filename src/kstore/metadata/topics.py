@@ -23,6 +23,7 @@ from kstore.metadata.partitions import (
     MorePartitions,
     TopicResult,
     add_partitions,
+    take_back,
     too_many_partitions,
 )
 from kstore.metadata.placement import check_assignments, place
@@ -93,20 +94,27 @@ class Topics:
             [topic.name for topic in wanted],
         )
 
+    def take_back(self, made: Sequence[TopicResult]) -> Later[list[TopicImage]]:
+        """Removes what `create` or `add_partitions` has made, as if it had not been.
+
+        Of each topic that was as it was left, the partitions that are gone. Fails with KafkaError.
+        """
+
+        def plan(draft: Draft) -> list[TopicImage]:
+            taken = (
+                take_back(draft, result.topic, result.first_new)
+                for result in made
+                if result.topic is not None
+            )
+            return [topic for topic in taken if topic is not None]
+
+        return self._cluster.submit(plan)
+
     def _submit(self, plan: Plan[list[TopicResult]], names: list[str]) -> Later[list[TopicResult]]:
         """Makes a change; one that can't be stored is the error of each of its topics."""
-        answered: Later[list[TopicResult]] = Later()
-
-        def answer(done: Later[list[TopicResult]]) -> None:
-            if isinstance(done.error, KafkaError):
-                answered.complete([TopicResult(name, done.error, None) for name in names])
-            elif done.error is not None:
-                answered.fail(done.error)
-            else:
-                answered.complete(done.result())
-
-        self._cluster.submit(plan).then(answer)
-        return answered
+        return self._cluster.submit_answered(
+            plan, lambda error: [TopicResult(name, error, None) for name in names]
+        )
 
     def bump_leader_epochs(self) -> Later[int]:
         """Raises the leader epoch of each partition this broker leads; how many there are.

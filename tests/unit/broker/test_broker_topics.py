@@ -175,30 +175,72 @@ def test_a_disk_that_fails_one_topic_fails_no_other(world: World) -> None:
     failed = world.finish(world.create("broken", 2))[0]
     assert failed.error is not None
     assert failed.error.code == ErrorCode.KAFKA_STORAGE_ERROR
+    assert "broken" not in world.broker.image.topics
     world.files.heal()
     assert world.finish(world.create("sound"))[0].error is None
-    assert world.finish(world.broker.remove_topics(["broken"]))[0].error is None
     assert world.finish(world.create("broken"))[0].error is None
     world.append("broken", b"now")
 
 
-def test_partitions_made_before_the_disk_failed_go_with_their_topic(world: World) -> None:
-    prepared = []
+def failing_from(world: World, first: int, prepared: list[int]) -> Callable[..., object]:
+    """`Store.prepare` on a disk that has room for the partitions below `first` alone."""
     prepare = world.store.prepare
 
-    def fail_second(topic: str, partition: int, *rest: object) -> object:
-        if partition == 1:
+    def prepare_some(topic: str, partition: int, *rest: object) -> object:
+        if partition >= first:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the disk")
         prepared.append(partition)
         return prepare(topic, partition, *rest)  # type: ignore[arg-type]
 
-    world.store.prepare = fail_second  # type: ignore[method-assign, assignment]
-    assert world.finish(world.create("t", 2))[0].error is not None
+    return prepare_some
+
+
+def test_a_topic_of_which_not_all_could_be_made_is_not_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+    with monkeypatch.context() as full:
+        full.setattr(world.store, "prepare", failing_from(world, 1, prepared))
+        assert world.finish(world.create("t", 2))[0].error is not None
     assert prepared == [0]
-    assert world.directories() == ["t-0"]
+    assert "t" not in world.broker.image.topics
+    assert world.store.list() == []
+    assert world.directories() == []
+    assert world.finish(world.create("t", 2))[0].error is None
+    assert world.directories() == ["t-0", "t-1"]
+
+
+def test_partitions_of_which_not_all_could_be_made_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as world:
+        world.finish(world.create("t", 2))
+        world.append("t", b"v")
+        prepared: list[int] = []
+        with monkeypatch.context() as full:
+            full.setattr(world.store, "prepare", failing_from(world, 3, prepared))
+            added = world.broker.add_partitions([MorePartitions("t", 5)])
+            assert world.finish(added)[0].error is not None
+        assert prepared == [2]
+        assert len(world.broker.image.topics["t"].partitions) == 2
+        assert world.directories() == ["t-0", "t-1"]
+        assert world.values("t") == [b"v"]
+    with opened(tmp_path) as world:
+        assert len(world.broker.image.topics["t"].partitions) == 2
+        assert world.finish(world.broker.add_partitions([MorePartitions("t", 5)]))[0].error is None
+        assert world.directories() == [f"t-{index}" for index in range(5)]
+
+
+def test_what_can_not_be_taken_back_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_too(*_: object) -> Later[object]:
+        return Later.failed(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "the metadata's disk"))
+
+    with monkeypatch.context() as full:
+        full.setattr(world.store, "prepare", failing_from(world, 1, []))
+        full.setattr(world.broker.topics, "take_back", full_too)
+        assert world.finish(world.create("t", 2))[0].error is not None
     assert world.store.list() == [("t", 0)], "what was made is known, and served"
-    world.store.prepare = prepare  # type: ignore[method-assign]
-    world.finish(world.broker.remove_topics(["t"]))
+    assert world.finish(world.broker.remove_topics(["t"]))[0].error is None
     assert world.directories() == []
     assert world.finish(world.create("t", 2))[0].error is None
 
