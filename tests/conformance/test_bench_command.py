@@ -87,6 +87,26 @@ def test_fetch_reads_all_that_is_there_in_every_workload(bench: Bench, workload:
     check_latency(row["latency_ms"])
 
 
+@pytest.mark.parametrize("workload", [one.name for one in WORKLOADS["end-to-end"]])
+def test_every_record_is_received_in_every_workload(bench: Bench, workload: str) -> None:
+    few = ("--num-records", "205", "--connections", "3", "--partitions", "4")
+    (row,) = bench.rows("end-to-end", "--workload", workload, *few)
+    assert row["benchmark"] == "end-to-end"
+    assert row["records"] == row["requests"] == 205
+    assert row["loop"] == ("closed" if workload == "one-at-a-time" else "open")
+    check_latency(row["latency_ms"])
+
+
+def test_end_to_end_sees_its_own_records_only(broker: BrokerProcess, bench: Bench) -> None:
+    topic = "bench-mixed"
+    create_topic(broker.bootstrap_servers, topic, 2)
+    bench.run("produce", "--topic", topic, "--num-records", "100")
+    shape = ("--compression-type", "lz4", "--acks", "0", "--rate", "2000")
+    (row,) = bench.rows("end-to-end", "--topic", topic, *shape, "--num-records", "150")
+    assert row["records"] == 150
+    assert sum(end_offsets(broker.bootstrap_servers, topic, 2).values()) == 250
+
+
 def test_a_topic_is_read_again_and_again_for_a_duration(
     broker: BrokerProcess, bench: Bench
 ) -> None:
@@ -166,3 +186,5 @@ def test_kafka_is_measured_too(
         check_produce(row, 500)
         (row,) = bench.rows("fetch", "--fill-size", "200000", "--from-beginning")
         assert row["records"] == 200
+        (row,) = bench.rows("end-to-end", "--num-records", "50")
+        assert row["records"] == 50

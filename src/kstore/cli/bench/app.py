@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kstore.cli import output
 from kstore.cli.app import call_with_words
-from kstore.cli.bench.options import CommonOptions, FetchOptions, ProduceOptions
+from kstore.cli.bench.options import CommonOptions, EndToEndOptions, FetchOptions, ProduceOptions
 from kstore.cli.bench.result import Result
 from kstore.cli.bench.workloads import list_workloads
 from kstore.cli.errors import CallError
@@ -27,6 +27,7 @@ class Benchmark(NamedTuple):
 BENCHMARKS = (
     Benchmark("produce", ProduceOptions, "broker_runs:bench_produce"),
     Benchmark("fetch", FetchOptions, "broker_runs:bench_fetch"),
+    Benchmark("end-to-end", EndToEndOptions, "broker_runs:bench_end_to_end"),
 )
 
 _HELP_WORDS = ("--help", "-h", "help")

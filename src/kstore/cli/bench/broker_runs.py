@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kstore.cli.bench.broker_process import BrokerProcess
+from kstore.cli.bench.end_to_end import MIN_RECORD_SIZE, end_to_end
 from kstore.cli.bench.fetch import fetch
 from kstore.cli.bench.live import LiveLine
-from kstore.cli.bench.options import FetchOptions, LoadOptions, ProduceOptions
+from kstore.cli.bench.options import EndToEndOptions, FetchOptions, LoadOptions, ProduceOptions
 from kstore.cli.bench.produce import produce
 from kstore.cli.bench.recorder import Recorder
 from kstore.cli.bench.result import Result
 from kstore.cli.bench.target import Target, open_target
 from kstore.cli.bench.workloads import Load, choose
+from kstore.cli.errors import CallError
 from kstore.cli.progress import Working
 
-__all__ = ["bench_fetch", "bench_produce"]
+__all__ = ["bench_end_to_end", "bench_fetch", "bench_produce"]
 
 # A run has about so many intervals, none of them shorter than this.
 _INTERVAL_COUNT = 120
@@ -55,6 +57,19 @@ def bench_fetch(options: FetchOptions) -> list[Result]:
         with _recording(options, f"fetch {workload.name}", load) as recorder:
             fetch(target, load, recorder, once=options.from_beginning)
     return [Result("fetch", workload.name, load, options.seed, recorder, "read")]
+
+
+def bench_end_to_end(options: EndToEndOptions) -> list[Result]:
+    """`kstore bench end-to-end`."""
+    workload, load = choose("end-to-end", options.workload, options)
+    if load.record_size < MIN_RECORD_SIZE:
+        raise CallError(f"--record-size {load.record_size}: want at least {MIN_RECORD_SIZE} here")
+    with (
+        open_target(options, load.partitions) as target,
+        _recording(options, f"end-to-end {workload.name}", load) as recorder,
+    ):
+        end_to_end(target, load, options.seed, recorder)
+    return [Result("end-to-end", workload.name, load, options.seed, recorder, "sent and received")]
 
 
 def _fill(target: Target, load: Load, seed: int) -> None:

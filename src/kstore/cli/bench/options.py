@@ -15,7 +15,14 @@ import typer
 from kstore.cli.errors import CallError
 from kstore.cli.options import BootstrapServer, CommandConfig, Json
 
-__all__ = ["CommonOptions", "FetchOptions", "LoadOptions", "ProduceOptions"]
+__all__ = [
+    "CommonOptions",
+    "EndToEndOptions",
+    "FetchOptions",
+    "LoadOptions",
+    "ProduceOptions",
+    "SendOptions",
+]
 
 _COMPRESSION_TYPES = ("none", "gzip", "snappy", "lz4", "zstd")
 _ACKS = {"0": 0, "1": 1, "all": -1, "-1": -1}
@@ -142,8 +149,8 @@ class FetchOptions(LoadOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProduceOptions(LoadOptions):
-    """Measure produce requests: throughput, and latency from the intended send time."""
+class SendOptions(LoadOptions):
+    """What a benchmark takes that sends records and measures them."""
 
     acks: Annotated[
         str | None,
@@ -164,3 +171,13 @@ class ProduceOptions(LoadOptions):
         int | None,
         typer.Option("--in-flight", min=1, max=100_000, help="Requests without a reply, each."),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProduceOptions(SendOptions):
+    """Measure produce requests: throughput, and latency from the intended send time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndToEndOptions(SendOptions):
+    """Measure the way of records from their intended send time to their consumer."""

@@ -41,7 +41,7 @@ from kstore.wire.messages.produce import (
 )
 from kstore.wire.versions import ApiKey
 
-__all__ = ["produce"]
+__all__ = ["ProduceFrame", "ReplyCheck", "produce"]
 
 RECEIVE_SIZE = 256 << 10
 
@@ -90,7 +90,7 @@ class ReplyCheck:
                 check_error(one.error_code, self._what, one.error_message)
 
 
-class _Request:
+class ProduceFrame:
     """An encoded request, in the parts that are sent, and the batch in it."""
 
     __slots__ = ("batch", "parts")
@@ -118,13 +118,16 @@ class _Producer:
     __slots__ = ("connection", "due", "in_flight", "requests", "rest")
 
     def __init__(
-        self, connection: LoadConnection, requests: Sequence[_Request], rest: _Request | None
+        self,
+        connection: LoadConnection,
+        requests: Sequence[ProduceFrame],
+        rest: ProduceFrame | None,
     ) -> None:
         self.connection = connection
         self.requests = cycle(requests)
         self.rest = rest  # the last request of the run, if it has fewer records
         self.due: deque[tuple[int, int]] = deque()  # when, how many records
-        self.in_flight: deque[tuple[int, _Request]] = deque()
+        self.in_flight: deque[tuple[int, ProduceFrame]] = deque()
 
 
 class _ProduceRun:
@@ -164,8 +167,8 @@ class _ProduceRun:
             producers.append(producer)
         return producers
 
-    def _request(self, partition: int, batch: Batch) -> _Request:
-        return _Request(self._target.name, partition, batch, self._load.acks, self._version)
+    def _request(self, partition: int, batch: Batch) -> ProduceFrame:
+        return ProduceFrame(self._target.name, partition, batch, self._load.acks, self._version)
 
     def run(self) -> None:
         self._schedule.start(time.perf_counter_ns())

@@ -2,7 +2,7 @@
 
 Row keys end in their unit. Bytes are those of record batches as they travel and lie on disk,
 compressed if they are; MB and GB are powers of ten. Latencies are milliseconds from the intended
-send time.
+send time. The requests of end-to-end are its records: each has a way of its own.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ class Result:
         lines = [first, self._loop_text()]
         broker = self._broker()
         if broker is not None:
+            what = "record" if self.benchmark == "end-to-end" else "request"
             lines.append(
-                f"Broker: {broker['processor_us_per_request']:.1f} µs of processor per request, "
+                f"Broker: {broker['processor_us_per_request']:.1f} µs of processor per {what}, "
                 f"{broker['processor_s_per_gb']:.2f} s per GB; "
                 f"{broker['peak_resident_bytes'] / 1e6:.0f} MB resident at most, "
                 f"{broker['anonymous_bytes'] / 1e6:.0f} MB of it its own at the end."
@@ -120,7 +121,7 @@ class Result:
                 "each request was to be sent."
             )
         text = "Closed loop: the next request waits for a reply, so a slow broker is asked less"
-        if self.verb == "sent":
+        if self.verb.startswith("sent"):
             text += "; --rate sends on a fixed schedule"
         return f"{text}."
 

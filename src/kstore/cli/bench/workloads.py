@@ -47,6 +47,7 @@ class Workload:
 
 _LARGE = Load(batch_size=1_000_000, in_flight=4)
 _SMALL = Load(record_size=100, batch_size=0)
+_STEADY = Load(record_size=100, rate=20_000.0, in_flight=64)
 
 # The first of each benchmark is what runs without --workload.
 WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
@@ -97,6 +98,21 @@ WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
             "crowd",
             "200 consumers of 10 partitions, 64 KB at a time",
             replace(Load(), connections=200, partitions=10, fetch_size=65_536),
+        ),
+    ),
+    "end-to-end": (
+        Workload("steady", "100-byte records, 1,000 per second", replace(_STEADY, rate=1_000.0)),
+        Workload("steady-20k", "100-byte records, 20,000 per second", _STEADY),
+        Workload("steady-all", "steady with acks=all", replace(_STEADY, rate=1_000.0, acks=-1)),
+        Workload(
+            "many-partitions",
+            "20,000 records per second over 50 partitions, 10 producers",
+            replace(_STEADY, partitions=50, connections=10),
+        ),
+        Workload(
+            "one-at-a-time",
+            "100-byte records, each sent when the one before has arrived",
+            replace(_STEADY, rate=0.0, in_flight=1),
         ),
     ),
 }
