@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kstore._native.batch cimport HEADER_SIZE, LOG_OVERHEAD, Header, make_header, write_header
-from kstore._native.output cimport Output, out_free, out_room, out_taken
+from kstore._native.output cimport Output, out_bytes, out_free, out_room, out_taken
 from kstore._native.records cimport (
     as_bytes, encode_headers, put_sized, put_varint, sized_size, varint_size,
 )
@@ -319,11 +319,8 @@ cdef bytes pack_each(items, table, bint as_headers):
             else:
                 packed = as_bytes(item)
                 row[capacity + count] = PyBytes_GET_SIZE(packed)
-                memcpy(
-                    out_room(&output, PyBytes_GET_SIZE(packed)),
-                    PyBytes_AS_STRING(packed),
-                    PyBytes_GET_SIZE(packed),
-                )
+                if packed:   # room for nothing may be nowhere, which is an error
+                    out_bytes(&output, PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed))
             count += 1
         if count != capacity:
             raise ValueError(f"there are {count} items, not {capacity}")
