@@ -91,6 +91,13 @@ class Later(Generic[T]):
         else:
             self._callbacks.append(callback)
 
+    def follow(self, source: Later[T]) -> None:
+        """Becomes what `source`, which is done, has become."""
+        if source.error is not None:
+            self.fail(source.error)
+        else:
+            self.complete(source.result())
+
     def map(self, function: Callable[[T], U]) -> Later[U]:
         """A `Later` of `function(value)`; errors, also those of `function`, pass through."""
         mapped: Later[U] = Later()
@@ -116,13 +123,7 @@ class Later(Generic[T]):
             except Exception as error:
                 chained.fail(error)
             else:
-                following.then(finish)
-
-        def finish(following: Later[U]) -> None:
-            if following.error is not None:
-                chained.fail(following.error)
-            else:
-                chained.complete(following.result())
+                following.then(chained.follow)
 
         self.then(begin)
         return chained

@@ -70,7 +70,12 @@ def test_kafka_tells_what_the_page_is_made_from(tmp_path: Path, kafka_tools: Kaf
 
 def test_topics_are_described_as_kafkas_are(broker: BrokerProcess) -> None:
     topic, _ = described_by(broker)
-    assert topic == GOLDEN["topic"]
+    assert {name: told for name, told in topic.items() if not is_ours(name)} == GOLDEN["topic"]
+    assert {name for name in topic if is_ours(name)} == {"kstore.acks.all.flush"}
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith("kstore.")
 
 
 def test_a_broker_is_described_as_the_table_says(tmp_path: Path) -> None:
@@ -88,4 +93,6 @@ def test_a_broker_is_described_as_the_table_says(tmp_path: Path) -> None:
         if name not in given and not config.internal
     }
     assert given <= broker.keys()
-    assert set(TOPIC_CONFIGS) - set(GOLDEN["topic"]) == {"internal.segment.bytes"}
+    assert {name for name in set(TOPIC_CONFIGS) - set(GOLDEN["topic"]) if not is_ours(name)} == {
+        "internal.segment.bytes"
+    }

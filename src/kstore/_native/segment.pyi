@@ -5,12 +5,13 @@ from typing_extensions import Buffer
 from kstore._native.batch import BatchHeader
 from kstore._native.index import SegmentIndexer
 
-__all__ = ["FITS", "GROW", "ROLL", "SPILL", "SegmentWriter"]
+__all__ = ["FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter"]
 
 FITS: Final[int]
 GROW: Final[int]
 ROLL: Final[int]
 SPILL: Final[int]
+WRITE: Final[int]
 
 @final
 class SegmentWriter:
@@ -27,6 +28,9 @@ class SegmentWriter:
     first_timestamp: int
     max_offset_entries: int
     max_time_entries: int
+    through_file: bool
+    @property
+    def unwritten(self) -> bytes | None: ...
     def attach(self, map: Buffer) -> None: ...
     def detach(self) -> None: ...
     def append(
@@ -37,5 +41,6 @@ class SegmentWriter:
         leader_epoch: int,
         now_ms: int,
     ) -> int: ...
+    def wrote(self, header: BatchHeader) -> None: ...
     def find(self, index_file: Buffer, file_count: int, offset: int) -> tuple[int, int]: ...
     def cut(self, size: int) -> None: ...

@@ -1,12 +1,14 @@
 """Appending to a segment: batches into its map, entries into its indexes.
 
 No policy and no system call: `log/segment.py` hands in maps, `log/roll.py` decides what to do when
-a batch does not fit. All work on a map runs under a guard, so that a disk that fails under it is an
-OSError here. A `SegmentWriter` belongs to the thread of its log.
+a batch does not fit, and a batch that is not to go through the map is handed out to be written. All
+work on a map runs under a guard, so that a disk that fails under it is an OSError here. A
+`SegmentWriter` belongs to the thread of its log.
 """
 
 import cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport INT32_MAX, INT64_MIN, int32_t, int64_t
 from libc.string cimport memcpy, memset
 
@@ -34,17 +36,20 @@ from kstore._native.index cimport (
 )
 from kstore._native.scan cimport Search, search_batch
 
-__all__ = ["FITS", "GROW", "ROLL", "SPILL", "SegmentWriter"]
+__all__ = ["FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter"]
 
 cdef enum:
     FITS = 0
     GROW = 1     # the map ends before the batch would
     ROLL = 2     # the batch belongs into a new segment
     SPILL = 3    # a page of index entries is to be moved to its file
+    WRITE = 4    # `unwritten` is to be written to the file, at `size`
 
     SPILL_COUNT = 512
 
-globals().update(FITS=<int> FITS, GROW=<int> GROW, ROLL=<int> ROLL, SPILL=<int> SPILL)
+globals().update(
+    FITS=<int> FITS, GROW=<int> GROW, ROLL=<int> ROLL, SPILL=<int> SPILL, WRITE=<int> WRITE
+)
 
 
 cdef struct Copy:
@@ -90,6 +95,9 @@ cdef class SegmentWriter:
     `size` is where the next batch goes, `capacity` how much is mapped. What makes a segment full
     is set from outside: `max_size` in bytes, `roll_ms` after the first batch's timestamp (or
     `created_ms` if that has none), `max_entries` of each index together with those in the files.
+
+    With `through_file` nothing is written to the map: `append` gives the batch out in `unwritten`,
+    and `wrote` takes it in once it is in the file.
     """
 
     cdef Py_buffer buffer
@@ -103,6 +111,8 @@ cdef class SegmentWriter:
     cdef public int64_t first_timestamp
     cdef public Py_ssize_t max_offset_entries
     cdef public Py_ssize_t max_time_entries
+    cdef public bint through_file
+    cdef readonly bytes unwritten
 
     def __cinit__(self, SegmentIndexer indexer not None, Py_ssize_t size):
         if size < 0:
@@ -180,7 +190,11 @@ cdef class SegmentWriter:
                 or header.size > source.len - header.position
             ):
                 raise ValueError("the batch is not in these bytes")
-            copy.to = <unsigned char *> self.buffer.buf + self.size
+            if self.through_file:
+                self.unwritten = PyBytes_FromStringAndSize(NULL, header.size)
+                copy.to = <unsigned char *> PyBytes_AS_STRING(self.unwritten)
+            else:
+                copy.to = <unsigned char *> self.buffer.buf + self.size
             copy.data = <const unsigned char *> source.buf + header.position
             copy.header = &fields
             copy.size = header.size
@@ -189,11 +203,25 @@ cdef class SegmentWriter:
         finally:
             PyBuffer_Release(&source)
         header.header = fields
-        self.indexer.note(&fields, self.size)
-        if self.size == 0:
-            self.first_timestamp = fields.max_timestamp
-        self.size += header.size
+        if self.through_file:
+            return WRITE
+        self.take(header)
         return FITS
+
+    def wrote(self, BatchHeader header not None):
+        """The batch in `unwritten`, whose header this is, stands in the file at `size` now."""
+        if self.unwritten is None or header.size != len(self.unwritten):
+            raise ValueError("no such batch was given out")
+        self.unwritten = None
+        self.take(header)
+
+    cdef int take(self, BatchHeader header) except -1:
+        """Counts in the batch at the end of the file."""
+        self.indexer.note(&header.header, self.size)
+        if self.size == 0:
+            self.first_timestamp = header.header.max_timestamp
+        self.size += header.size
+        return 0
 
     def find(self, index_file, Py_ssize_t file_count, int64_t offset):
         """Where the batch that holds `offset`, or the first one after it, begins, and its size.

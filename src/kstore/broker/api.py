@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from kstore.broker.context import RequestContext
 from kstore.log.slices import Slice
 from kstore.runtime import Later
 from kstore.wire.versions import ApiKey
 
-__all__ = ["Api", "CloseConnection", "FrameApi", "Part", "Reply"]
+__all__ = ["Api", "CloseConnection", "FrameApi", "InEffect", "Part", "Reply"]
 
 Part: TypeAlias = bytes | Slice
 Reply: TypeAlias = list[Part]
@@ -25,6 +25,18 @@ Reply: TypeAlias = list[Part]
 
 class CloseConnection(Exception):
     """The only answer left is to close the connection; the text says why, for the log."""
+
+
+T = TypeVar("T")
+
+
+class InEffect(Later[T]):
+    """The answer to a request that has taken effect and only waits to be told.
+
+    The next request of the connection may start, also where others of its API hold that up.
+    """
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

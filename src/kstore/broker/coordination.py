@@ -1,7 +1,7 @@
 """Where coordinators keep their records: the partitions of an internal topic.
 
-Appends go through `Partition` like everybody's; on one node a record is committed when it is
-appended. Thread: the loop; `read_newest` reads in a worker.
+Appends go through `Partition` like everybody's, and count once they are committed there.
+Thread: the loop; `read_newest` reads in a worker.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class GroupLog:
             appended = owner.append(batch, now_ms, Origin.COORDINATOR)
         except KafkaError as error:
             return Later.failed(error)
-        return Later.of(appended.last_offset + 1)
+        return owner.when_committed(appended).map(lambda done: done.last_offset + 1)
 
     def read_newest(self, partition: Partition) -> Later[list[tuple[bytes | None, bytes | None]]]:
         """The newest record of each key as `(key, value)`, oldest first, as compaction leaves them.

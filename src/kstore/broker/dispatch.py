@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from kstore._native.frames import parse_client_id, parse_prefix
-from kstore.broker.api import Api, CloseConnection, FrameApi, Reply
+from kstore.broker.api import Api, CloseConnection, FrameApi, InEffect, Reply
 from kstore.broker.broker import Broker
 from kstore.broker.context import Connection, RequestContext
 from kstore.runtime import Later
@@ -119,7 +119,8 @@ class Dispatcher:
         client_id, position = parse_client_id(frame, flexible)
         context = RequestContext(self._broker, connection, version, correlation_id, client_id)
         if isinstance(served.api, FrameApi):
-            return Answer(served.api.handle(frame, position, context), served.api.overlaps)
+            reply = served.api.handle(frame, position, context)
+            return Answer(reply, served.api.overlaps or isinstance(reply, InEffect))
         # What follows the message is ignored, as Kafka does: librdkafka sends a few bytes too many.
         request, _ = decode_prefix(request_type(key), version, frame, position)
         return self._answer_message(served.api, request, context)

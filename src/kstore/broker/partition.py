@@ -1,8 +1,8 @@
 """One partition of which this broker is the leader: its log, its high watermark, and who waits.
 
 Everything that changes the log goes through here, so that only this file wakes waiting fetches and
-moves the high watermark. On one node every append is committed as soon as it is in the log.
-Thread: the loop.
+moves the high watermark. On one node an append is committed as soon as it is in the log; with
+`kstore.acks.all.flush` as soon as it is on the disk. Thread: the loop.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ class Partition(PartitionEnds):
         self.leader_epoch = image.leader_epoch
         self.replicas = image.replicas
         self.isr = image.isr
-        self._commit()
+        self.high_watermark = 0
+        self._commit(log.log_end_offset)
         self._coming: deque[tuple[Later[bytes], Later[Appended]]] = deque()
 
-    def _commit(self) -> None:
-        """All that is in the log is committed. What is stable, where read_committed ends, goes up
-        to the first offset of an open transaction."""
-        log = self.log
-        self.high_watermark = self.last_stable_offset = log.log_end_offset
-        unstable = log.producers.transactions.first_unstable
+    def _commit(self, offset: int) -> None:
+        """All below `offset` is committed. What is stable, where read_committed ends, goes up to
+        the first offset of an open transaction."""
+        self.high_watermark = self.last_stable_offset = max(self.high_watermark, offset)
+        unstable = self.log.producers.transactions.first_unstable
         if unstable is not None:
             self.last_stable_offset = min(self.high_watermark, unstable)
 
@@ -119,13 +119,39 @@ class Partition(PartitionEnds):
     def append(
         self, data: memoryview | bytes, now_ms: int, origin: Origin = Origin.CLIENT
     ) -> Appended:
-        """Appends one batch of a client, or batches of our own; it is committed on return."""
+        """Appends one batch of a client, or batches of our own; see `is_committed`."""
         appended = self.log.append(data, now_ms=now_ms, origin=origin)
-        self._commit()
+        if not self.log.config.kstore_acks_all_flush:
+            self._committed(self.log.log_end_offset, appended)
+        elif not appended.duplicate:
+            self._commit_when_synced(self.log.log_end_offset, appended)
+        return appended
+
+    def _commit_when_synced(self, offset: int, appended: Appended) -> None:
+        def commit(synced: Later[None]) -> None:
+            if synced.error is None:
+                self._committed(offset, appended)
+
+        self.log.when_synced(offset).then(commit)
+
+    def _committed(self, offset: int, appended: Appended) -> None:
+        self._commit(offset)
         if self.watchers and not appended.duplicate:
             for watcher in tuple(self.watchers):
                 watcher.grown(appended.size)
-        return appended
+
+    def is_committed(self, appended: Appended) -> bool:
+        """Whether acks=all may be answered; a duplicate too must first be on the disk."""
+        return (
+            not self.log.config.kstore_acks_all_flush
+            or appended.last_offset < self.log.recovery_point
+        )
+
+    def when_committed(self, appended: Appended) -> Later[Appended]:
+        """`appended`, once it is committed; fails with KafkaError."""
+        if self.is_committed(appended):
+            return Later.of(appended)
+        return self.log.when_synced(appended.last_offset + 1).map(lambda _: appended)
 
     def read(
         self, offset: int, max_size: int, *, committed_only: bool, at_least_one: bool

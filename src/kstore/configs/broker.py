@@ -361,6 +361,15 @@ def _log_care() -> Iterable[Config]:
         at_least(0),
     )
     yield Config(
+        "kstore.acks.all.flush",
+        _BOOLEAN,
+        False,
+        "Whether acks=all waits until a batch is on disk, and consumers see it only then. One sync "
+        "is shared by all that wait.",
+        dynamic=True,
+        differs="Kafka has only flush.messages=1, which is a sync for each batch",
+    )
+    yield Config(
         "log.flush.offset.checkpoint.interval.ms",
         _INT,
         60_000,

@@ -1,8 +1,8 @@
-"""The table of topic configs: every one that Kafka 4.3 knows (its `LogConfig`).
+"""The table of topic configs: every one that Kafka 4.3 knows (its `LogConfig`), and ours.
 
-Also those that nothing reads yet are taken, checked and kept, so that a topic's description gives
-back what its creator asked for. A synonym names the broker config that gives the default; synonyms
-that are missing in the broker's table leave Kafka's default.
+Those of Kafka that nothing reads yet are taken, checked and kept too, so that a topic's description
+gives back what its creator asked for. A synonym names the broker config that gives the default;
+synonyms that are missing in the broker's table leave Kafka's default. Ours begin with `kstore.`.
 """
 
 from __future__ import annotations
@@ -221,6 +221,12 @@ def _files() -> Iterable[Config]:
         at_least(0),
         "log.flush.interval.ms",
         "log.flush.scheduler.interval.ms",
+    )
+    yield _switch(
+        "kstore.acks.all.flush",
+        "Whether acks=all waits until a batch is on disk, and consumers see it only then. One sync "
+        "is shared by all that wait.",
+        "kstore.acks.all.flush",
     )
     yield _number(
         "file.delete.delay.ms",

@@ -35,6 +35,7 @@ class LogConfig:
     cleanup_policy: frozenset[str] = frozenset({"delete"})
     flush_messages: int = (1 << 63) - 1
     flush_ms: int = (1 << 63) - 1
+    kstore_acks_all_flush: bool = False
     min_insync_replicas: int = 1
     producer_id_expiration_ms: int = 86_400_000
 

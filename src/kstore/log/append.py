@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kstore._native import batch as batch_faults
 from kstore._native import validate as faults
 from kstore._native.batch import HEADER_SIZE, BatchError, BatchHeader, walk
-from kstore._native.segment import FITS, GROW, ROLL
+from kstore._native.segment import FITS, GROW, ROLL, WRITE
 from kstore._native.validate import InvalidBatch, validate_batch, validate_records
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.compression import decompress
@@ -165,6 +165,9 @@ def _write(
                 _check_fits_segment(log, header)
                 roll(log, base_offset, now_ms)
                 writer = log.activate()
+            elif need == WRITE:
+                log.segments.active.write(header)
+                break
             else:
                 log.segments.active.spill_indexes(log.config.segment_index_bytes)
     except OSError as error:

@@ -21,7 +21,15 @@ from kstore.log.handles import Handle
 from kstore.log.state import LogState
 from kstore.runtime import Later
 
-__all__ = ["SyncJob", "flush", "flush_at_close", "flush_if_due", "flush_in_worker"]
+__all__ = [
+    "SyncJob",
+    "flush",
+    "flush_at_close",
+    "flush_if_due",
+    "flush_in_worker",
+    "sync_failed",
+    "sync_job",
+]
 
 _NEVER = (1 << 63) - 1
 
@@ -45,7 +53,7 @@ class SyncJob:
             self.files.sync_directory(directory)
 
 
-def _sync_job(log: LogState, offset: int, start: int, also: Handle | None = None) -> SyncJob:
+def sync_job(log: LogState, offset: int, start: int, also: Handle | None = None) -> SyncJob:
     """Syncs the segments that hold `start` up to `offset`, and the file `also`."""
     if log.epochs.unwritten:
         log.epochs.write()
@@ -76,23 +84,23 @@ def flush_at_close(log: LogState, snapshot: Handle) -> None:
 
 def _sync(log: LogState, start: int, also: Handle | None = None) -> None:
     try:
-        job = _sync_job(log, log.log_end_offset, start, also)
+        job = sync_job(log, log.log_end_offset, start, also)
         job.run()
     except OSError as error:
-        raise _sync_failed(log, error) from error
+        raise sync_failed(log, error) from error
     log.recovery_point = job.offset
 
 
 def flush_in_worker(log: LogState, offset: int, also: Handle | None = None) -> None:
     """Syncs everything below `offset`, and the file `also`, in a worker. Raises OSError."""
-    job = _sync_job(log, offset, log.recovery_point, also)
+    job = sync_job(log, offset, log.recovery_point, also)
     truncations = log.truncations
 
     def finish(done: Later[None]) -> None:
         error = done.error
         if isinstance(error, OSError):
             if not log.closed:
-                _sync_failed(log, error)
+                sync_failed(log, error)
         elif error is not None:
             raise error
         elif truncations == log.truncations:
@@ -120,7 +128,8 @@ def _flush_by_time(log: LogState) -> None:
         log.disk_error(error, "flushing")
 
 
-def _sync_failed(log: LogState, error: OSError) -> KafkaError:
+def sync_failed(log: LogState, error: OSError) -> KafkaError:
+    """Takes the log offline: nobody knows what is on its disk."""
     failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"syncing {log.name} failed: {error}")
     log.fail(failure)
     return failure

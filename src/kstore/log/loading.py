@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from kstore.errors import CorruptLogError
 from kstore.log.epochs import LeaderEpochs
+from kstore.log.flush import flush
 from kstore.log.index import OffsetIndex, TimeIndex
 from kstore.log.names import INDEX, LOG, TIME_INDEX, file_name, parse_file
 from kstore.log.recovery import Recovered, recover_segment
@@ -40,7 +41,7 @@ class _Loaded(NamedTuple):
 def load(log: LogState, *, clean: bool, recovery_point: int, log_start_offset: int) -> None:
     """Fills `log`, which is new, from its directory; the offsets are those of the checkpoints.
 
-    Raises OSError, StoreError.
+    Raises OSError, StoreError, KafkaError.
     """
     sizes = sweep(log.handles, log.directory)
     try:
@@ -73,6 +74,9 @@ def load(log: LogState, *, clean: bool, recovery_point: int, log_start_offset: i
     log.leader_epoch = log.epochs.latest
     remove_stray_snapshots(log)
     rebuild_producers(log, end_offset, recovered=loaded.recovered, after_clean_stop=clean)
+    if log.config.kstore_acks_all_flush:
+        # What was found is shown to consumers at once, so it has to be as durable as the rest.
+        flush(log)
 
 
 def _load_segments(

@@ -17,6 +17,7 @@ from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
 from kstore.log.append import Appended, Origin, append_batch, append_batches_verbatim
 from kstore.log.flush import flush, flush_at_close
+from kstore.log.group_commit import when_synced
 from kstore.log.read import corrupt, read_slice
 from kstore.log.recompress import recompression
 from kstore.log.records import Record, RecordLike, batch_records, build_batch
@@ -32,6 +33,7 @@ from kstore.log.timestamps import (
     find_offset_for_timestamp,
 )
 from kstore.log.truncate import advance_log_start, truncate_to
+from kstore.runtime import Later
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -262,6 +264,13 @@ class Log(LogState):
     def flush(self) -> None:
         """Returns when all that was appended is on the disk."""
         flush(self)
+
+    def when_synced(self, offset: int) -> Later[None]:
+        """Done once everything below `offset`, at most the log's end, is on the disk.
+
+        One sync in a worker is shared by all who wait for it. Fails with KafkaError.
+        """
+        return when_synced(self, offset)
 
     def stop_timer(self) -> None:
         """Has no sync begin by itself any more; for the loop, before another thread closes."""

@@ -208,6 +208,7 @@ class Segment:
         if writer is not None:
             writer.max_size = config.segment_bytes
             writer.roll_ms = roll_ms
+            writer.through_file = config.kstore_acks_all_flush
             writer.indexer.interval_bytes = config.index_interval_bytes
             self._limit_entries(writer, config.segment_index_bytes)
 
@@ -272,6 +273,19 @@ class Segment:
         self.writer.attach(map)
         self._map = map
         self._readable = memoryview(map).toreadonly()
+
+    def write(self, header: BatchHeader) -> None:
+        """Writes the batch that the writer has given out to the file. Raises OSError.
+
+        For a log that is synced again and again: a write beside a sync waits less than one to a
+        map, whose pages the sync takes away.
+        """
+        writer = self.writer
+        assert writer is not None
+        assert writer.unwritten is not None
+        handle = self._handles.get(self.path)
+        self._handles.files.write(handle.descriptor, writer.unwritten, writer.size)
+        writer.wrote(header)
 
     def seal(self) -> None:
         """Ends writing: the last time entry, all entries in their files, the log file trimmed.

@@ -13,6 +13,7 @@ Belongs to one thread: the loop, or the embedding program.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from pathlib import Path
 from random import randrange
 from uuid import UUID
@@ -29,7 +30,7 @@ from kstore.log.files import TEMPORARY_ERRNOS, Files
 from kstore.log.handles import Handles
 from kstore.log.producers import ProducerStates
 from kstore.log.segment import Segment
-from kstore.runtime import Runtime, Timer
+from kstore.runtime import Later, Runtime, Timer
 
 __all__ = ["LogState", "Segments", "append_rules", "stored_codec"]
 
@@ -134,6 +135,8 @@ class LogState(LogEnds):
         "rules",
         "runtime",
         "segments",
+        "sync_waiters",
+        "syncing",
         "topic",
         "topic_id",
         "truncations",
@@ -168,6 +171,8 @@ class LogState(LogEnds):
         self.writer: SegmentWriter | None = None
         self.truncations = 0
         self.flush_timer: Timer | None = None
+        self.syncing = False
+        self.sync_waiters: deque[tuple[int, Later[None]]] = deque()
         self.failed = None
         self.faults: list[CorruptLogError] = []
         self.closed = False

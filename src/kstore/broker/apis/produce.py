@@ -7,8 +7,9 @@
 
 The request is read natively and its records are handed to the log where they lie; a reply without
 record errors is written natively, any other as a message. On one node an append is committed when
-it is done, so acks=1 and acks=all are answered at once; only batches that a topic stores in another
-codec take a turn through a worker first.
+it is done, so acks=1 and acks=all are answered at once. Two kinds of answers come later: that of a
+batch which the topic stores in another codec, and with `kstore.acks.all.flush` that of acks=all,
+which waits until the batch is on the disk, at most for the request's timeout.
 
 Left out: transactions (a transactional batch is refused until there is a coordinator), and the
 hints at another leader, as there is none.
@@ -16,10 +17,11 @@ hints at another leader, as there is none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from kstore._native.produce import ProduceData, encode_produce_reply, parse_produce
-from kstore.broker.api import CloseConnection, FrameApi, Reply
+from kstore.broker.api import CloseConnection, FrameApi, InEffect, Reply
 from kstore.broker.context import RequestContext
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, InvalidRecordError
@@ -53,37 +55,63 @@ Outcome = tuple[Result, KafkaError | None]
 def handle(frame: memoryview, position: int, context: RequestContext) -> Reply | Later[Reply]:
     version = context.api_version
     request = parse_produce(frame, position, version >= 9, version >= 13)
-    if request.acks not in (0, 1, -1):
+    acks = request.acks
+    if acks not in (0, 1, -1):
         failure = KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
         return _reply(
-            request,
+            acks,
             [_failed(topic, index, failure) for topic, index, _ in request.partitions],
             context,
         )
     now_ms = context.broker.runtime.time_ms()
     done: list[Outcome] = []
-    coming: list[tuple[int, Later[Outcome]]] = []
+    coming: list[_Coming] = []
     for place, (topic, index, records) in enumerate(request.partitions):
         outcome = _append(request, topic, index, records, now_ms, context)
         if isinstance(outcome, Later):
-            coming.append((place, outcome))
+            coming.append(_Coming(place, topic, index, outcome))
         else:
             done.append(outcome)
     if not coming:
-        return _reply(request, done, context)
+        return _reply(acks, done, context)
 
     def respond(laters: list[Later[Outcome]]) -> Reply:
-        for (place, _), later in zip(coming, laters, strict=True):
-            done.insert(place, later.result())
-        return _reply(request, done, context)
+        for one, later in zip(coming, laters, strict=True):
+            done.insert(one.place, later.result())
+        return _reply(acks, done, context)
 
-    return Later.all([later for _, later in coming]).map(respond)
+    outcomes = [one.outcome for one in coming]
+    in_effect = all(isinstance(outcome, InEffect) for outcome in outcomes)
+    reply: Later[Reply] = InEffect() if in_effect else Later()
+    Later.all(outcomes).map(respond).then(reply.follow)
+    if acks == -1:
+        timer = context.broker.runtime.call_later(max(request.timeout_ms, 0), _expire, coming)
+        reply.then(lambda _: timer.cancel())
+    return reply
 
 
-def _reply(request: ProduceData, outcomes: list[Outcome], context: RequestContext) -> Reply:
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """What will have become of one partition's batch; `place` is that in the request."""
+
+    place: int
+    topic: str | bytes
+    index: int
+    outcome: Later[Outcome]
+
+
+def _expire(coming: list[_Coming]) -> None:
+    """Answers for the partitions that are not committed yet; the batches stay in the log."""
+    for one in coming:
+        if not one.outcome.done:
+            timed_out = KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+            one.outcome.complete(_failed(one.topic, one.index, timed_out))
+
+
+def _reply(acks: int, outcomes: list[Outcome], context: RequestContext) -> Reply:
     version = context.api_version
     errors = [error for _, error in outcomes if error is not None]
-    if request.acks == 0:
+    if acks == 0:
         if errors:
             raise CloseConnection(f"a produce with acks=0 failed: {errors[0]}")
         return []
@@ -121,15 +149,23 @@ def _append(
     except KafkaError as error:
         return _failed(topic, index, error)
     if isinstance(appended, Later):
-        return _outcome(topic, index, appended)
+        if request.acks == -1:
+            appended = appended.chain(partition.when_committed)
+        return _outcome(topic, index, appended, Later())
+    if request.acks == -1 and not partition.is_committed(appended):
+        return _outcome(topic, index, partition.when_committed(appended), InEffect())
     return _appended(topic, index, appended)
 
 
-def _outcome(topic: str | bytes, index: int, appended: Later[Appended]) -> Later[Outcome]:
-    """What will have become of a batch; fails only with what is not the client's to know."""
-    outcome: Later[Outcome] = Later()
+def _outcome(
+    topic: str | bytes, index: int, appended: Later[Appended], outcome: Later[Outcome]
+) -> Later[Outcome]:
+    """`outcome`, which becomes what `appended` comes to; it fails only with what is not the
+    client's to know."""
 
     def done(later: Later[Appended]) -> None:
+        if outcome.done:
+            return  # it took too long
         if isinstance(later.error, KafkaError):
             outcome.complete(_failed(topic, index, later.error))
         elif later.error is not None:
