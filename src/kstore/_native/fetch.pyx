@@ -119,10 +119,10 @@ cdef class WantedPartition:
 
 
 def with_news(dict wanted not None, dict partitions not None, bint committed_only):
-    """`(news, known)`: those of `wanted` that have to be read, and the partitions that are here.
+    """`(news, known)`: what of `wanted` has to be read, and the partitions that are here.
 
-    All the others have nothing for the client, and that is noted in them. Both dicts have (topic,
-    index) as keys.
+    News are (wanted, its partition, or None if it is not here). All the others have nothing for the
+    client, and that is noted in them. Both dicts have (topic, index) as keys.
     """
     cdef list news = []
     cdef list known = []
@@ -133,7 +133,7 @@ def with_news(dict wanted not None, dict partitions not None, bint committed_onl
         one = <WantedPartition?>value
         found = PyDict_GetItem(partitions, one.key)
         if found == NULL:
-            news.append(one)
+            news.append((one, None))
             continue
         partition = <PartitionEnds?><object>found
         known.append(partition)
@@ -145,7 +145,7 @@ def with_news(dict wanted not None, dict partitions not None, bint committed_onl
                 partition.last_stable_offset if committed_only else partition.high_watermark
             )
         ):
-            news.append(one)
+            news.append((one, partition))
             continue
         one.note(partition, committed_only)
         one.records = None

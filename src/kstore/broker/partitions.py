@@ -46,9 +46,13 @@ class Partitions:
         partition = self.by_key.get((topic, index))
         if partition is not None:
             return partition
+        raise KafkaError(self.missing(topic))
+
+    def missing(self, topic: str | bytes) -> ErrorCode:
+        """What is wrong with a partition of that topic that is not here."""
         if isinstance(topic, bytes) and (topic, 0) not in self.by_key:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
-        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            return ErrorCode.UNKNOWN_TOPIC_ID
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
     def get(self, topic: str, index: int) -> Partition | None:
         return self._by_name.get((topic, index))

@@ -24,6 +24,7 @@ from kstore._native.index import (
     find_time,
     find_time_offset,
 )
+from kstore._native.segment import SegmentWriter
 from kstore.errors import CorruptLogError
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
@@ -46,10 +47,11 @@ class TimeEntry(NamedTuple):
 class _Index:
     """What both have in common: entries in a file, entries in memory, and a search over both.
 
-    `file_count` is the number of entries in the file, -1 while nobody has looked.
+    `_file_count` is the number of entries in the file, -1 while nobody has looked; `_entries` is
+    the map of them while there is a tail too.
     """
 
-    __slots__ = ("_file_count", "_handles", "base_offset", "path", "tail")
+    __slots__ = ("_entries", "_file_count", "_handles", "base_offset", "path", "tail")
 
     entry_size = 0
 
@@ -61,6 +63,7 @@ class _Index:
         self.tail = tail
         self._handles = handles
         self._file_count = -1
+        self._entries: Buffer | None = None
 
     @property
     def file_count(self) -> int:
@@ -92,13 +95,16 @@ class _Index:
 
     def entries(self) -> Buffer:
         """The `file_count` entries of the file, and perhaps more, mapped."""
+        if self._entries is not None:
+            return self._entries
         size = self.file_count * self.entry_size
-        if not size:
-            return b""
         try:
-            return self._handles.get(self.path).mapped(size)
+            entries = self._handles.get(self.path).mapped(size) if size else b""
         except ValueError:
             raise CorruptLogError(str(self.path), size, "the file is cut") from None
+        if self.tail is not None:
+            self._entries = entries
+        return entries
 
     def spill(self, *, least_size: int = _PAGE_SIZE) -> None:
         """Moves the entries in memory to the file, once they fill `least_size` bytes."""
@@ -120,7 +126,12 @@ class _Index:
         position = self.file_count * self.entry_size
         self._handles.files.write(handle.descriptor, tail.to_bytes(), position)
         self._file_count += tail.count
+        self._entries = None
         tail.clear()
+
+    def detach(self) -> None:
+        """Lets the tail and the map go."""
+        self.tail = self._entries = None
 
     def finish(self) -> None:
         """Moves all entries to the file: the segment is rolled, synced or closed."""
@@ -161,7 +172,7 @@ class _Index:
         if self.tail is not None and self.tail.count:
             size += 1
         else:
-            self.tail = None
+            self.detach()
         if handle.size() != size:
             self._handles.files.truncate(handle.descriptor, size)
 
@@ -189,6 +200,10 @@ class OffsetIndex(_Index):
         """A position at or before the batch that holds `offset`, and close to it."""
         relative = offset - self.base_offset
         return find_position(self.entries(), self.file_count, self.tail, relative)
+
+    def find_in(self, writer: SegmentWriter, offset: int) -> tuple[int, int]:
+        """`writer.find` for the segment that is being written."""
+        return writer.find(self.entries(), self._file_count, offset)
 
     def last_offset(self) -> int:
         """The offset of the last entry, the base offset if there is none."""

@@ -30,44 +30,45 @@ def read_slice(
     """
     if log.failed is not None or log.closed:
         log.check_usable()
-    if offset < log.log_start_offset or offset > log.log_end_offset:
+    log_end_offset = log.log_end_offset
+    if not log.log_start_offset <= offset <= log_end_offset:
         raise KafkaError(
             ErrorCode.OFFSET_OUT_OF_RANGE,
             f"offset {offset} of partition {log.name} is not in the log, which holds "
-            f"{log.log_start_offset} to {log.log_end_offset}",
+            f"{log.log_start_offset} to {log_end_offset}",
         )
     if offset >= upto_offset:
         return None
+    segments = log.segments
     try:
-        return _find(log, offset, max_size, upto_offset, at_least_one)
+        for index in range(max(0, segments.floor(offset)), len(segments)):
+            segment = segments[index]
+            found = segment.find(offset)
+            if found is None:
+                continue
+            position, first_size = found
+            end = segment.size
+            if upto_offset < log_end_offset:
+                end = _limit(log, index, upto_offset, end)
+            if first_size > max_size:
+                if not at_least_one:
+                    return None
+                max_size = first_size
+            size = min(end - position, max_size)
+            return segment.slice(position, size) if size > 0 else None
     except CorruptLogError as error:
         raise corrupt(error) from error
     except OSError as error:
         raise log.disk_error(error, "reading from") from error
-
-
-def _find(
-    log: LogState, offset: int, max_size: int, upto_offset: int, at_least_one: bool
-) -> Slice | None:
-    segments = log.segments
-    for index in range(max(0, segments.floor(offset)), len(segments)):
-        segment = segments[index]
-        found = segment.find(offset)
-        if found is None:
-            continue
-        position, first_size = found
-        end = segment.size
-        if upto_offset < segments.end_of(index, log.log_end_offset):
-            limit = segment.find(upto_offset)
-            if limit is not None:
-                end = limit[0]
-        if first_size > max_size:
-            if not at_least_one:
-                return None
-            max_size = first_size
-        size = min(end - position, max_size)
-        return segment.slice(position, size) if size > 0 else None
     return None
+
+
+def _limit(log: LogState, index: int, upto_offset: int, end: int) -> int:
+    """Where reading the segment at `index`, which ends at `end`, is to stop for `upto_offset`."""
+    if upto_offset >= log.segments.end_of(index, log.log_end_offset):
+        return end
+    found = log.segments[index].find(upto_offset)
+    return end if found is None else found[0]
 
 
 def corrupt(error: CorruptLogError) -> KafkaError:

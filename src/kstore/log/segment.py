@@ -30,7 +30,7 @@ _SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index poi
 _PAGE_SIZE = 4096
 _SECOND_STEP = 64 << 10
 _MAX_STEP = 4 << 20
-_Find = Callable[[bytes | mmap.mmap, int, int, int], tuple[int, int]]
+_Find = Callable[[bytes, int, int, int], tuple[int, int]]
 
 
 class Segment:
@@ -109,10 +109,18 @@ class Segment:
     def find(self, offset: int) -> tuple[int, int] | None:
         """(position, size) of the batch that holds `offset`, or of the first one after it."""
         if self._map is None:
-            return self._search(find_batch, offset, self.offsets.lookup(offset))
+            return self._search_file(find_batch, offset, self.offsets.lookup(offset))
         assert self.writer is not None, "what is mapped is being written"
-        offsets = self.offsets
-        found = self.writer.find(offsets.entries(), offsets.file_count, offset)
+        return self._found(self.offsets.find_in(self.writer, offset))
+
+    def find_newer(self, timestamp_ms: int, position: int) -> tuple[int, int] | None:
+        """As `find`, for the first batch from `position` on whose max timestamp is not below."""
+        if self._map is None:
+            return self._search_file(find_newer, timestamp_ms, position)
+        return self._found(find_newer(self._map, position, self.size, timestamp_ms))
+
+    def _found(self, found: tuple[int, int]) -> tuple[int, int] | None:
+        """What a search of the whole map has found."""
         position, size = found
         if size > 0:
             return found
@@ -120,24 +128,19 @@ class Segment:
             raise CorruptLogError(str(self.path), position, "no batch begins here")
         return None
 
-    def find_newer(self, timestamp_ms: int, position: int) -> tuple[int, int] | None:
-        """As `find`, for the first batch from `position` on whose max timestamp is not below."""
-        return self._search(find_newer, timestamp_ms, position)
-
-    def _search(self, find: _Find, target: int, position: int) -> tuple[int, int] | None:
+    def _search_file(self, find: _Find, target: int, position: int) -> tuple[int, int] | None:
         end = self.size
+        handle = self._handles.get(self.path)
         while position < end:
-            if self._map is not None:
-                start, (at, size) = 0, find(self._map, position, end, target)
-            else:
-                start = position
-                data = self.read(position, min(_SCAN_SIZE, end - position))
-                at, size = find(data, 0, len(data), target)
+            wanted = min(_SCAN_SIZE, end - position)
+            data = handle.read(wanted, position)
+            at, size = find(data, 0, len(data), target)
             if size > 0:
-                return start + at, size
-            if size < 0 or start + at == position:
-                raise CorruptLogError(str(self.path), start + at, "no batch begins here")
-            position = start + at
+                return position + at, size
+            if size < 0 or at == 0 or len(data) < wanted:
+                reason = "no batch begins here" if len(data) == wanted else "the file is cut"
+                raise CorruptLogError(str(self.path), position + at, reason)
+            position += at
         return None
 
     def read(self, position: int, size: int) -> bytes:
@@ -150,9 +153,9 @@ class Segment:
     def slice(self, position: int, size: int) -> Slice:
         if self._readable is not None:
             view = self._readable[position : position + size]
-            return Slice(self._handles, self.path, position, size, view=view)
+            return Slice(self._handles, self.path, position, size, None, view)
         handle = self._handles.get(self.path)
-        return Slice(self._handles, self.path, position, size, handle=handle)
+        return Slice(self._handles, self.path, position, size, handle)
 
     def headers(self, position: int = 0) -> Iterator[BatchHeader]:
         """The headers of the batches from `position`, a batch's begin, to the end."""
@@ -308,8 +311,9 @@ class Segment:
         writer = self.writer
         if writer is not None:
             self._size = writer.size
-            self.writer = self.offsets.tail = self.times.tail = None
-            self._map = self._readable = None
+            self.offsets.detach()
+            self.times.detach()
+            self.writer = self._map = self._readable = None
             writer.detach()
 
     def recovered(self, size: int, max_timestamp: int, max_timestamp_offset: int) -> None:

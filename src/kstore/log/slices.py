@@ -27,7 +27,6 @@ class Slice:
         path: Path,
         position: int,
         size: int,
-        *,
         handle: Handle | None = None,
         view: memoryview | None = None,
     ) -> None:
@@ -69,8 +68,8 @@ class Slice:
             self._path,
             self.position + sent_size,
             self.size - sent_size,
-            handle=self._handle,
-            view=None if self._view is None else self._view[sent_size:],
+            self._handle,
+            None if self._view is None else self._view[sent_size:],
         )
 
     def is_resident(self, size: int) -> bool:

@@ -246,9 +246,9 @@ def test_what_else_has_to_be_looked_at() -> None:
         (10, False, 5),
     ):
         wanted = wanted_of(offset, epoch)
-        assert with_news(wanted, {key: here}, committed_only) == ([wanted[key]], [here])
+        assert with_news(wanted, {key: here}, committed_only) == ([(wanted[key], here)], [here])
     wanted = wanted_of(10)
-    assert with_news(wanted, {("t", 1): here}, False) == ([wanted[key]], [])
+    assert with_news(wanted, {("t", 1): here}, False) == ([(wanted[key], None)], [])
     for state, value in (("closed", True), ("failed", KafkaError(ErrorCode.KAFKA_STORAGE_ERROR))):
         log = LogEnds()
         broken = PartitionEnds(log)
@@ -256,7 +256,7 @@ def test_what_else_has_to_be_looked_at() -> None:
         broken.leader_epoch = 4
         assert with_news(wanted, {key: broken}, False) == ([], [broken])
         setattr(log, state, value)
-        assert with_news(wanted, {key: broken}, False) == ([wanted[key]], [broken])
+        assert with_news(wanted, {key: broken}, False) == ([(wanted[key], broken)], [broken])
 
 
 def test_watchers() -> None:

@@ -93,7 +93,7 @@ class _Reading:
         self.context = context
         self.max_size = min(request.max_bytes, context.broker.fetch_max_bytes)
         self.partitions: list[Partition] = []
-        self.news: list[WantedPartition] = []
+        self.news: list[tuple[WantedPartition, Partition | None]] = []
         self.size = 0
         self.failed = False
 
@@ -112,11 +112,9 @@ class _Reading:
         self.news, self.partitions = with_news(
             self.session.partitions, partitions.by_key, committed_only
         )
-        for wanted in self.news:
-            try:
-                partition = partitions.find(wanted.topic, wanted.index)
-            except KafkaError as error:
-                wanted.failed(error.code)
+        for wanted, partition in self.news:
+            if partition is None:
+                wanted.failed(partitions.missing(wanted.topic))
                 continue
             try:
                 partition.check_leader_epoch(wanted.leader_epoch)
@@ -138,11 +136,11 @@ class _Reading:
 
     def release(self) -> None:
         """Lets go of what was read, as it will be read again."""
-        for wanted in self.news:
+        for wanted, _ in self.news:
             wanted.release()
 
     def reply(self, shape: FetchShape) -> Reply:
-        served = [wanted.key for wanted in self.news if wanted.records is not None]
+        served = [wanted.key for wanted, _ in self.news if wanted.records is not None]
         session = self.session
         parts = encode_fetch_reply(
             self.context.correlation_id,
