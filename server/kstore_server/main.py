@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class ServeOptions:
     """What was given on the command line. Later ones win: file, settings, the options."""
 
     config_file: Path | None = None
-    data_dir: Path | None = None
+    data_dirs: Sequence[str] = ()
     listen: str | None = None
     advertise: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -63,8 +63,8 @@ def _settings(options: ServeOptions) -> Settings:
     if options.config_file is not None:
         properties.update(parse_properties(options.config_file.read_text("iso-8859-1")))
     properties.update(options.settings)
-    if options.data_dir is not None:
-        properties["log.dirs"] = str(options.data_dir)
+    if options.data_dirs:
+        properties["log.dirs"] = ",".join(options.data_dirs)
     if options.listen is not None:
         properties["listeners"] = f"PLAINTEXT://{options.listen}"
     if options.advertise is not None:
@@ -97,12 +97,17 @@ async def _run(settings: Settings, ready_file: Path | None) -> None:
         gc.freeze()
         print(
             f"kstore ready: PLAINTEXT://{server.address} "
-            f"(node {server.node_id}, cluster {server.cluster_id}, data {server.directory})",
+            f"(node {server.node_id}, cluster {server.cluster_id}, "
+            f"data {','.join(map(str, server.directories))})",
             flush=True,
         )
         if ready_file is not None:
             _write_ready(ready_file, server.address)
+        lost = server.broker.log_dirs.lost
+        lost.then(lambda _: stopping.set())
         await stopping.wait()
+        if lost.done:
+            raise StoreError(lost.result())
     finally:
         await server.stop()
         if ready_file is not None:

@@ -33,6 +33,9 @@ class AsyncioRuntime:
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> None:
         self._loop.call_soon(callback, *args)
 
+    def call_on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
+        self._loop.call_soon_threadsafe(callback, *args)
+
     def call_later(self, delay_ms: float, callback: Callable[..., Any], *args: Any) -> Timer:
         return self._loop.call_later(delay_ms / 1000, callback, *args)
 

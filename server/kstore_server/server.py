@@ -3,7 +3,7 @@
 Used by the process (`main`) and by the broker inside a test (`kstore.testing.broker`). Both run it
 on a loop of theirs: `await start()`, then `await stop()`; a start that fails closes what it opened.
 The order: the addresses, so that a port in use is told before anything is touched; the data
-directory with its lock and its logs; the tree; the partitions; the door.
+directories with their locks and logs; the tree; the partitions; the door.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from kstore import configs
 from kstore.broker.broker import Broker
 from kstore.broker.dispatch import Dispatcher
+from kstore.broker.log_dirs import LogDirs
+from kstore.broker.opening import open_log_dirs
 from kstore.broker.upkeep import Upkeep
 from kstore.configs import Settings
 from kstore.errors import StoreError
-from kstore.log.store import Store
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
 from kstore.metadata.configs import Configs
@@ -41,7 +42,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened = AsyncExitStack()
-        self.directory = Path(configs.data_directory(settings))
+        self.directories = [Path(name) for name in configs.data_directories(settings)]
         self.host = ""
         self.port = 0
         self.node_id: int = settings["node.id"]
@@ -89,10 +90,12 @@ class Server:
 
     async def _open_broker(self, runtime: AsyncioRuntime) -> Broker:
         settings = self._settings
-        store = await runtime.wait(
+        metadata_directory = settings["metadata.log.dir"]
+        log_dirs = await runtime.wait(
             runtime.run_in_worker(
-                lambda: Store.open(
-                    self.directory,
+                lambda: open_log_dirs(
+                    self.directories,
+                    metadata_directory=metadata_directory and Path(metadata_directory),
                     node_id=self.node_id,
                     config=configs.log_config(settings),
                     runtime=runtime,
@@ -100,29 +103,28 @@ class Server:
                 )
             )
         )
-        self._opened.push_async_callback(self._close_store, runtime, store)
-        self.cluster_id = store.cluster_id
-        tree = await runtime.wait(
-            runtime.run_in_worker(lambda: SqliteTree(self.directory / METADATA_FILE, runtime))
-        )
+        self._opened.push_async_callback(self._close_logs, runtime, log_dirs)
+        self.cluster_id = log_dirs.cluster_id
+        metadata_file = log_dirs.metadata_directory / METADATA_FILE
+        tree = await runtime.wait(runtime.run_in_worker(lambda: SqliteTree(metadata_file, runtime)))
         self._opened.push_async_callback(self._close_tree, runtime, tree)
         cluster = await runtime.wait(
-            Cluster.open(tree, runtime, node_id=self.node_id, cluster_id=store.cluster_id)
+            Cluster.open(tree, runtime, node_id=self.node_id, cluster_id=self.cluster_id)
         )
         await runtime.wait(Brokers(cluster).register(self._advertised()))
         topics = Topics(cluster, configs.topic_defaults(settings))
-        if not store.clean_start:
+        if not log_dirs.clean_start:
             await runtime.wait(topics.bump_leader_epochs())
         broker = Broker(
             settings=settings,
             runtime=runtime,
-            store=store,
+            log_dirs=log_dirs,
             topics=topics,
             configs=Configs(cluster),
             producer_ids=ProducerIds(tree, self.node_id),
         )
-        # Partitions that are being made, checkpoints and syncs come to their end before the store
-        # is closed: it must not be marked as clean beside them.
+        # Partitions that are being made, checkpoints and syncs come to their end before the logs
+        # are closed: a directory must not be marked as clean beside them.
         self._opened.push_async_callback(runtime.idle)
         self._opened.callback(broker.stop)
         await runtime.wait(broker.start())
@@ -133,8 +135,8 @@ class Server:
         await runtime.wait(tree.close())
 
     @staticmethod
-    async def _close_store(runtime: AsyncioRuntime, store: Store) -> None:
-        await runtime.wait(runtime.run_in_worker(store.close))
+    async def _close_logs(runtime: AsyncioRuntime, log_dirs: LogDirs) -> None:
+        await runtime.wait(runtime.run_in_worker(log_dirs.close))
 
     def _advertised(self) -> BrokerImage:
         """The address that clients are told, with the real port where a free one was taken."""

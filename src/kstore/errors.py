@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["CorruptLogError", "ErrorCode", "KafkaError", "StoreError"]
+__all__ = ["CorruptLogError", "DirectoryFailure", "ErrorCode", "KafkaError", "StoreError"]
 
 
 class ErrorCode(IntEnum):
@@ -171,6 +171,10 @@ class StoreError(Exception):
 
     Raised at start, before anything is served; its text is one line for a person.
     """
+
+
+class DirectoryFailure(StoreError):
+    """The system can't give what a data directory is needed for: its disk may have failed."""
 
 
 class CorruptLogError(StoreError):

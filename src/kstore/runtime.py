@@ -166,6 +166,9 @@ class Runtime(Protocol):
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> None:
         """Calls back on the loop, after what runs now. Only to be called on the loop."""
 
+    def call_on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Calls back on the loop, soon. Any thread may call this."""
+
     def call_later(self, delay_ms: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Calls back on the loop after `delay_ms`."""
 
@@ -192,6 +195,9 @@ class SynchronousRuntime:
         return time.monotonic_ns() / 1_000_000
 
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> None:
+        callback(*args)
+
+    def call_on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
         callback(*args)
 
     def call_later(self, delay_ms: float, callback: Callable[..., Any], *args: Any) -> Timer:

@@ -20,7 +20,7 @@ from kstore.configs import (
     TopicDefaults,
     advertised_listeners,
     check_topic_configs,
-    data_directory,
+    data_directories,
     describe_topic_configs,
     group_config,
     listeners,
@@ -136,7 +136,6 @@ class TestLoad:
             ("group.max.size", "many", "Not a number of type INT"),
             ("offsets.topic.replication.factor", "32768", "Not a number of type SHORT"),
             ("delete.topic.enable", "yes", "Expected value to be either true or false"),
-            ("log.dirs", "a,b", "Only one data directory is supported"),
             ("listeners", "host:9092", "Unable to parse host:9092 to a broker endpoint"),
             ("listeners", "SSL://host:1", "Security protocol SSL is not served yet"),
             ("listeners", "X://host:1", "No security protocol defined for listener X"),
@@ -192,8 +191,9 @@ class TestLoad:
             load({"broker.id": "5", "node.id": "6"})
 
     def test_log_dirs_go_before_log_dir(self):
-        assert data_directory(load({"log.dir": "one"})) == "one"
-        assert data_directory(load({"log.dir": "one", "log.dirs": "two"})) == "two"
+        assert data_directories(load({"log.dir": "one"})) == ("one",)
+        several = load({"log.dir": "one", "log.dirs": "two, three"})
+        assert data_directories(several) == ("two", "three")
 
     @pytest.mark.parametrize("config", BROKER_CONFIGS.values(), ids=lambda config: config.name)
     def test_defaults_pass_their_own_check(self, config):

@@ -14,15 +14,16 @@ from uuid import UUID
 
 from kstore.broker.checkpoints import Checkpoints
 from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
-from kstore.broker.directories import Directories, log_of
+from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
 from kstore.broker.live_settings import LiveSettings
+from kstore.broker.log_dirs import LogDirs
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
 from kstore.configs import GroupConfig, Settings, group_config
 from kstore.errors import KafkaError
 from kstore.groups.coordinator import GroupCoordinator
-from kstore.log.store import Store
+from kstore.log.log import Log
 from kstore.metadata.configs import Configs
 from kstore.metadata.image import MetadataImage, TopicImage
 from kstore.metadata.partitions import MorePartitions, TopicResult
@@ -43,19 +44,19 @@ class Broker:
         *,
         settings: Settings,
         runtime: Runtime,
-        store: Store,
+        log_dirs: LogDirs,
         topics: Topics,
         configs: Configs,
         producer_ids: ProducerIds,
     ) -> None:
         self.runtime = runtime
-        self.store = store
+        self.log_dirs = log_dirs
         self.topics = topics
         self.configs = configs
         self.producer_ids = producer_ids
-        self.node_id = store.node_id
+        self.node_id = log_dirs.node_id
         self.partitions = Partitions()
-        self.checkpoints = Checkpoints(runtime, store, self.partitions)
+        self.checkpoints = Checkpoints(runtime, log_dirs, self.partitions)
         self.live = LiveSettings(settings, topics, self.partitions, self.node_id)
         self.fetch_sessions = FetchSessions(
             runtime, settings["max.incremental.fetch.session.cache.slots"]
@@ -63,7 +64,8 @@ class Broker:
         self.fetch_max_bytes: int = settings["fetch.max.bytes"]
         self.auto_create_topics: bool = settings["auto.create.topics.enable"]
         self.delete_topic_enable: bool = settings["delete.topic.enable"]
-        self._directories = Directories(runtime, store)
+        log_dirs.subscribe(self._directory_failed)
+        self._directories = Directories(runtime, log_dirs)
         self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
         self.groups = GroupCoordinator(runtime, self._group_log, self._group_config())
@@ -93,22 +95,28 @@ class Broker:
         return replace(config, offsets_topic_num_partitions=len(topic.partitions))
 
     def start(self) -> Later[None]:
-        """Takes over every partition of the image; done when clients may be served."""
+        """Takes over every partition of the image; done when clients may be served.
+
+        While a directory is offline, a partition that is nowhere may lie there: it is offline too.
+        """
         wanted = list(self.image.topics.values())
-        known = {
-            (topic.name, partition.index) for topic in wanted for partition in topic.partitions
-        }
-        for name, index in self.store.list():
-            if (name, index) not in known:
-                log.warning("stray partition left alone directory=%s-%d", name, index)
+        known = set()
+        for topic in wanted:
+            for image in topic.partitions:
+                known.add((topic.name, image.index))
+                if self.log_dirs.any_offline and self.log_dirs.find(topic, image.index) is None:
+                    self.partitions.take_offline(topic.name, topic.topic_id, image.index)
+        for opened in self.log_dirs:
+            if (opened.topic, opened.partition) not in known:
+                log.warning("stray partition left alone directory=%s", opened.directory)
         self._directories.purge_later(self._delete_delay_ms)
         return self._take_over(wanted).map(lambda _: None)
 
     def stop(self) -> None:
-        """Lets the coordinator go; the store is closed by who opened it."""
+        """Lets the coordinator go; the logs are closed by who opened them."""
         self.groups.close()
         self._directories.close()
-        for opened in self.store.logs.values():
+        for opened in self.log_dirs:
             opened.stop_timer()
 
     # Topics
@@ -215,27 +223,16 @@ class Broker:
                     self.groups.unload(image.index)
         return self._directories.remove(topics, self._delete_delay_ms)
 
-    def keep_starts(self, partitions: Sequence[Partition]) -> Later[bool]:
+    def keep_starts(self, partitions: Sequence[Partition]) -> Later[set[Log]]:
         """Removes what lies below the starts of partitions, and writes the starts down.
 
-        Done when both are on disk, or could not be.
+        Done when both are on disk, but for the logs that are named.
         """
-        kept: Later[bool] = Later()
-
-        def written(done: Later[None]) -> None:
-            if done.error is not None:
-                log.error("log start offsets not written reason=%s", done.error)
-            kept.complete(done.error is None)
-
-        def removed(done: Later[None]) -> None:
-            if done.error is not None:
-                kept.complete(False)
-            else:
-                self.checkpoints.write().then(written)
-
-        below = [segment for one in partitions for segment in one.log.take_below_start()]
-        self._directories.remove_segments(below).then(removed)
-        return kept
+        below = [(one.log, one.log.take_below_start()) for one in partitions]
+        removed = self._directories.remove_segments(below)
+        return removed.chain(
+            lambda kept: self.checkpoints.write().map(lambda unwritten: kept | unwritten)
+        )
 
     def ensure_internal_topic(self, name: str) -> Later[None]:
         """Makes an internal topic unless it is there; fails with its KafkaError.
@@ -279,13 +276,34 @@ class Broker:
             return Later.all(loads).map(lambda _: failed)
 
         configs = {topic.name: self.live.log_config(topic) for topic in topics}
-        return self._directories.make(topics, configs).chain(lead)
+        present = [
+            replace(
+                topic,
+                partitions=tuple(
+                    image
+                    for image in topic.partitions
+                    if not self.partitions.is_offline(topic.name, image.index)
+                ),
+            )
+            for topic in topics
+        ]
+        return self._directories.make(present, configs).chain(lead)
+
+    def _directory_failed(self, logs: list[Log]) -> None:
+        """Takes the partitions of a data directory offline."""
+        for opened in logs:
+            partition = self.partitions.get(opened.topic, opened.partition)
+            if partition is None or partition.log is not opened:
+                continue
+            self.partitions.take_offline(opened.topic, opened.topic_id, opened.partition)
+            if opened.topic == OFFSETS_TOPIC:
+                self.groups.unload(opened.partition)
 
     def _lead(self, topic: TopicImage) -> list[Later[None]]:
         """Leads the partitions of a topic; what is being loaded of its groups."""
         loads = []
         for image in topic.partitions:
-            opened = log_of(self.store, topic, image.index)
+            opened = self.log_dirs.find(topic, image.index)
             if opened is None or self.partitions.get(topic.name, image.index) is not None:
                 continue
             opened.reconfigure(self.live.log_config(topic))

@@ -1,12 +1,13 @@
-"""The checkpoints of the store, written for whoever wants them on disk now.
+"""The checkpoints of all logs, written for whoever wants them on disk now.
 
 One is written at a time, in a worker; those who ask meanwhile share the next one. Thread: the loop.
 """
 
 from __future__ import annotations
 
+from kstore.broker.log_dirs import LogDirs
 from kstore.broker.partitions import Partitions
-from kstore.log.store import Store
+from kstore.log.log import Log
 from kstore.metadata.batches import Batches
 from kstore.runtime import Later, Runtime
 
@@ -16,30 +17,32 @@ __all__ = ["Checkpoints"]
 class Checkpoints:
     """Writes recovery points, log start offsets and high watermarks."""
 
-    def __init__(self, runtime: Runtime, store: Store, partitions: Partitions) -> None:
+    def __init__(self, runtime: Runtime, log_dirs: LogDirs, partitions: Partitions) -> None:
         self._runtime = runtime
-        self._store = store
+        self._log_dirs = log_dirs
         self._partitions = partitions
-        self._batches: Batches[Later[None]] = Batches(self._send)
+        self._batches: Batches[Later[set[Log]]] = Batches(self._send)
 
-    def write(self) -> Later[None]:
-        """Done when what is true now is on disk; fails with StoreError."""
-        written: Later[None] = Later()
+    def write(self) -> Later[set[Log]]:
+        """Done when what is true now is on disk, but for the logs that are named."""
+        written: Later[set[Log]] = Later()
         self._batches.add(written)
         return written
 
-    def _send(self, waiting: list[Later[None]]) -> None:
+    def _send(self, waiting: list[Later[set[Log]]]) -> None:
         high_watermarks = {
             (partition.topic, partition.index): partition.high_watermark
             for partition in self._partitions
         }
 
-        def finished(done: Later[None]) -> None:
+        def finished(done: Later[set[Log]]) -> None:
             for written in waiting:
                 if done.error is None:
-                    written.complete(None)
+                    written.complete(done.result())
                 else:
                     written.fail(done.error)
             self._batches.finished()
 
-        self._runtime.run_in_worker(lambda: self._store.checkpoint(high_watermarks)).then(finished)
+        self._runtime.run_in_worker(lambda: self._log_dirs.checkpoint(high_watermarks)).then(
+            finished
+        )

@@ -42,8 +42,8 @@ class GroupLog:
         """The newest record of each key as `(key, value)`, oldest first, as compaction leaves them.
 
         The rest would be read for nothing, and there may be millions. Nothing is appended to the
-        partition meanwhile: its coordinator is not at work yet. Fails with KafkaError if the log has:
-        that its groups can't be read is not that there are none.
+        partition meanwhile: its coordinator is not at work yet. Fails with KafkaError if the log
+        has: that its groups can't be read is not that there are none.
         """
         log = partition.log
         if log.failed is not None:

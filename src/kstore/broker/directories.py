@@ -11,41 +11,26 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
+from kstore.broker.log_dirs import LogDirs
 from kstore.configs import LogConfig
-from kstore.errors import KafkaError
+from kstore.errors import ErrorCode, KafkaError
 from kstore.log.log import Log
-from kstore.log.retention import remove_files
 from kstore.log.segment import Segment
-from kstore.log.store import Store
 from kstore.metadata.image import TopicImage
 from kstore.runtime import Later, Runtime, Timer
 
-__all__ = ["Directories", "log_of"]
+__all__ = ["Directories"]
 
 log = logging.getLogger("kstore.directories")
 
-_NO_TOPIC_ID = UUID(int=0)
-
-
-def log_of(store: Store, topic: TopicImage, index: int) -> Log | None:
-    """The log of a partition; None if there is none, or that of another topic of the same name.
-
-    One whose topic id is not known, as it could not be loaded, counts as the topic's.
-    """
-    found = store.logs.get((topic.name, index))
-    if found is None or found.topic_id not in (topic.topic_id, _NO_TOPIC_ID):
-        return None
-    return found
-
 
 class Directories:
-    """The jobs on partition directories of one store."""
+    """The jobs on partition directories of one broker."""
 
-    def __init__(self, runtime: Runtime, store: Store) -> None:
+    def __init__(self, runtime: Runtime, log_dirs: LogDirs) -> None:
         self._runtime = runtime
-        self._store = store
+        self._log_dirs = log_dirs
         self._jobs: deque[tuple[Callable[[], Any], Later[Any]]] = deque()
         self._running = False
         self._purge: Timer | None = None
@@ -59,32 +44,37 @@ class Directories:
         name has left behind, as after a kill, is set aside, never served as the new one's.
         """
 
-        def work() -> tuple[list[Log], dict[str, KafkaError]]:
-            made: list[Log] = []
-            failed: dict[str, KafkaError] = {}
+        left_behind: list[Log] = []
+        made: list[Log] = []
+        failed: dict[str, KafkaError] = {}
+
+        def work() -> None:
             for topic in topics:
                 try:
                     for image in topic.partitions:
-                        if log_of(self._store, topic, image.index) is None:
-                            made.append(self._make(topic, image.index, configs[topic.name]))
+                        own = self._log_dirs.find(topic, image.index)
+                        for other in self._log_dirs.named(topic.name, image.index):
+                            if other is not own:
+                                self._log_dirs.set_aside(other)
+                                left_behind.append(other)
+                        if own is None:
+                            config = configs[topic.name]
+                            made.append(self._log_dirs.prepare(topic, image.index, config))
                 except KafkaError as error:
                     log.error("partitions not made topic=%s reason=%s", topic.name, error)
                     failed[topic.name] = error
-            return made, failed
 
-        def adopt(done: tuple[list[Log], dict[str, KafkaError]]) -> dict[str, KafkaError]:
-            made, failed = done
+        def adopt(_: None) -> dict[str, KafkaError]:
+            for opened in left_behind:
+                self._log_dirs.forget(opened)
             for opened in made:
-                self._store.adopt(opened)
+                if not self._log_dirs.adopt(opened):
+                    failed[opened.topic] = KafkaError(
+                        ErrorCode.KAFKA_STORAGE_ERROR, f"the directory of {opened.name} has failed"
+                    )
             return failed
 
         return self._enqueue(work).map(adopt)
-
-    def _make(self, topic: TopicImage, index: int, config: LogConfig) -> Log:
-        left_behind = self._store.logs.get((topic.name, index))
-        if left_behind is not None:
-            self._store.set_aside(left_behind)
-        return self._store.prepare(topic.name, index, topic.topic_id, config)
 
     def remove(self, topics: list[TopicImage], delay_ms: int) -> Later[None]:
         """Closes the logs of `topics` and renames their directories; files go after `delay_ms`.
@@ -97,18 +87,18 @@ class Directories:
                 found
                 for topic in topics
                 for image in topic.partitions
-                if (found := log_of(self._store, topic, image.index)) is not None
+                if (found := self._log_dirs.find(topic, image.index)) is not None
             ]
             for found in logs:
                 try:
-                    self._store.discard(found)
+                    self._log_dirs.discard(found)
                 except KafkaError as error:
                     log.error("directory of a deleted partition not renamed reason=%s", error)
             return logs
 
         def drop(logs: list[Log]) -> None:
             for found in logs:
-                del self._store.logs[found.topic, found.partition]
+                self._log_dirs.forget(found)
 
         self.purge_later(delay_ms)
         return self._enqueue(work).map(drop)
@@ -118,12 +108,12 @@ class Directories:
         if self._purge is None:
             self._purge = self._runtime.call_later(delay_ms, self._remove_files)
 
-    def remove_segments(self, segments: list[Segment]) -> Later[None]:
-        """Removes the files of segments that were taken out of logs of this store.
+    def remove_segments(self, taken: list[tuple[Log, list[Segment]]]) -> Later[set[Log]]:
+        """Removes the files of segments that were taken out of logs; the logs where that failed.
 
         In turn with the other jobs: their directories are still the ones they were in.
         """
-        return self._enqueue(lambda: remove_files(segments))
+        return self._enqueue(lambda: self._log_dirs.remove_segments(taken))
 
     def close(self) -> None:
         if self._purge is not None:
@@ -131,7 +121,7 @@ class Directories:
 
     def _remove_files(self) -> None:
         self._purge = None
-        self._enqueue(self._store.remove_deleted)
+        self._enqueue(self._log_dirs.remove_deleted)
 
     def _enqueue(self, work: Callable[[], Any]) -> Later[Any]:
         done: Later[Any] = Later()

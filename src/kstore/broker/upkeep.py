@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from kstore.broker.broker import Broker
+from kstore.log.log import Log
 from kstore.runtime import Later, Timer
 
 __all__ = ["Upkeep"]
@@ -54,7 +55,7 @@ class Upkeep:
             return  # a slow disk: one at a time is enough
         self._checkpointing = True
 
-        def written(done: Later[None]) -> None:
+        def written(done: Later[set[Log]]) -> None:
             self._checkpointing = False
             if done.error is not None:
                 log.error("checkpoint failed reason=%s", done.error)

@@ -32,7 +32,12 @@ def parser() -> argparse.ArgumentParser:
         "--config", metavar="FILE", type=Path, help="a Kafka server.properties to read first"
     )
     options.add_argument(
-        "--data-dir", metavar="DIR", type=Path, help="where the logs lie (log.dirs)"
+        "--data-dir",
+        metavar="DIR[,DIR...]",
+        action="append",
+        default=[],
+        dest="data_dirs",
+        help="where the logs lie (log.dirs), each on a disk of its own; may be repeated",
     )
     options.add_argument(
         "--listen", metavar="HOST:PORT", help="where to accept clients; port 0 takes a free one"
@@ -66,7 +71,7 @@ def run_serve(words: Sequence[str]) -> int:
     return serve(
         ServeOptions(
             config_file=options.config,
-            data_dir=options.data_dir,
+            data_dirs=tuple(options.data_dirs),
             listen=options.listen,
             advertise=options.advertise,
             settings=_settings(options.settings),

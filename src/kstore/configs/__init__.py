@@ -35,7 +35,7 @@ from kstore.configs.listeners import Listener, advertised_listeners, listeners
 from kstore.configs.properties import parse_properties
 from kstore.configs.settings import (
     Settings,
-    data_directory,
+    data_directories,
     group_config,
     load,
     log_config,
@@ -68,7 +68,7 @@ __all__ = [
     "change_broker_configs",
     "change_topic_configs",
     "check_topic_configs",
-    "data_directory",
+    "data_directories",
     "describe_broker_configs",
     "describe_cluster_defaults",
     "describe_topic_configs",

@@ -77,16 +77,22 @@ def _identity() -> Iterable[Config]:
         "log.dirs",
         _LIST,
         None,
-        "The data directory. If not set, log.dir is used.",
+        "The data directories, each on a disk of its own. If not set, log.dir is used.",
         ListOf(empty=False),
     )
     yield Config(
         "log.dir",
         _LIST,
         ("kstore-data",),
-        "The data directory, if log.dirs is not set.",
+        "The data directories, if log.dirs is not set.",
         ListOf(empty=False),
         differs="Kafka's is below the directory for temporary files, which loses data",
+    )
+    yield Config(
+        "metadata.log.dir",
+        _STRING,
+        None,
+        "The directory of the metadata file. If not set, the first of log.dirs.",
     )
     yield Config(
         "listeners",

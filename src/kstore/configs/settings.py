@@ -8,14 +8,14 @@ from dataclasses import fields
 from typing import Any
 
 from kstore.configs.broker import BROKER_CONFIGS, DYNAMIC_BROKER_CONFIGS
-from kstore.configs.definitions import Config, ConfigError, ConfigValue, invalid
+from kstore.configs.definitions import Config, ConfigError, ConfigValue
 from kstore.configs.listeners import advertised_listeners, listeners
 from kstore.configs.topic import TOPIC_CONFIGS
 from kstore.configs.values import GroupConfig, LogConfig, NetworkConfig, TopicDefaults
 
 __all__ = [
     "Settings",
-    "data_directory",
+    "data_directories",
     "group_config",
     "load",
     "log_config",
@@ -98,17 +98,15 @@ def load(properties: Mapping[str, str]) -> Settings:
     settings = Settings(values, given, unknown)
     listeners(settings)
     advertised_listeners(settings)
-    data_directory(settings)
     return settings
 
 
-def data_directory(settings: Mapping[str, Any]) -> str:
-    """The one data directory: `log.dirs`, or else `log.dir`."""
-    name = "log.dir" if settings["log.dirs"] is None else "log.dirs"
-    directories: tuple[str, ...] = settings[name]
-    if len(directories) > 1:
-        raise invalid(name, ",".join(directories), "Only one data directory is supported")
-    return directories[0]
+def data_directories(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The data directories: `log.dirs`, or else `log.dir`."""
+    directories: tuple[str, ...] = settings[
+        "log.dir" if settings["log.dirs"] is None else "log.dirs"
+    ]
+    return directories
 
 
 def log_config(settings: Settings, topic_overrides: Mapping[str, str] | None = None) -> LogConfig:

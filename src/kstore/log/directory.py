@@ -6,11 +6,12 @@ thread that opens or closes the store. Source: Kafka's LogManager, MetaPropertie
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from kstore.errors import StoreError
+from kstore.errors import DirectoryFailure, StoreError
 from kstore.log.checkpoints import format_offsets, parse_offsets
 from kstore.log.files import Files
 from kstore.log.properties import (
@@ -23,7 +24,15 @@ from kstore.log.properties import (
     random_uuid,
 )
 
-__all__ = ["DirectoryLock", "identify", "mark_clean", "read_offsets", "take_mark", "write_offsets"]
+__all__ = [
+    "DirectoryLock",
+    "identify",
+    "mark_clean",
+    "read_identity",
+    "read_offsets",
+    "take_mark",
+    "write_offsets",
+]
 
 logger = logging.getLogger("kstore.log")
 
@@ -32,13 +41,17 @@ class DirectoryLock:
     """Holds a data directory for this store until `release`."""
 
     def __init__(self, files: Files, directory: Path) -> None:
-        """Makes the directory if there is none. Raises StoreError if it can't be had."""
+        """Makes the directory if there is none. Raises StoreError if somebody else has it,
+        DirectoryFailure."""
         self._files = files
+        self._path = directory / LOCK
         try:
             files.make_directory(directory, parents=True)
-            descriptor = files.lock(directory / LOCK)
+            descriptor = files.lock(self._path)
         except OSError as error:
-            raise StoreError(f"the data directory {directory} can't be used: {error}") from error
+            raise DirectoryFailure(
+                f"the data directory {directory} can't be used: {error}"
+            ) from error
         if descriptor is None:
             raise StoreError(
                 f"the data directory {directory} is in use: another process or store holds the "
@@ -46,11 +59,26 @@ class DirectoryLock:
             )
         self._descriptor = descriptor
 
+    def check(self) -> None:
+        """Is the directory still the one that was locked? Any thread. Raises OSError if not."""
+        if not self._files.is_file_of(self._descriptor, self._path):
+            raise OSError(errno.ENOENT, f"this is not the {LOCK} that was locked", str(self._path))
+
     def release(self) -> None:
         """Idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             self._files.close(descriptor)
+
+
+def read_identity(files: Files, directory: Path) -> MetaProperties | None:
+    """Whose directory this is, None if nobody's yet. Raises StoreError, OSError."""
+    path = directory / META_PROPERTIES
+    data = files.read_file(path)
+    try:
+        return None if data is None else MetaProperties.parse(data)
+    except ValueError as error:
+        raise StoreError(f"{path} can't be read: {error}") from None
 
 
 def identify(
@@ -61,8 +89,8 @@ def identify(
     Raises StoreError if it is somebody else's, OSError.
     """
     path = directory / META_PROPERTIES
-    data = files.read_file(path)
-    if data is None:
+    found = read_identity(files, directory)
+    if found is None:
         found = MetaProperties(
             cluster_id or format_uuid(random_uuid()),
             1 if node_id is None else node_id,
@@ -70,10 +98,6 @@ def identify(
         )
         files.replace_file(path, found.format())
         return found
-    try:
-        found = MetaProperties.parse(data)
-    except ValueError as error:
-        raise StoreError(f"{path} can't be read: {error}") from None
     if cluster_id is not None and cluster_id != found.cluster_id:
         raise StoreError(
             f"{path}: the directory is of cluster {found.cluster_id}, not {cluster_id}"

@@ -25,11 +25,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["TEMPORARY_ERRNOS", "Files"]
+__all__ = ["FILE_ERRNOS", "TEMPORARY_ERRNOS", "Files"]
 
 # After these errors nothing is broken: the same call may succeed once there is room again.
 TEMPORARY_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+)
+
+# These say that one name or one file is not what it should be. All others speak of the disk.
+FILE_ERRNOS = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENOTEMPTY,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ELOOP,
+        errno.EFBIG,
+        errno.ENAMETOOLONG,
+    }
 )
 
 # Only Linux can say whether bytes are in memory; elsewhere the probe is a plain read.
@@ -153,6 +169,10 @@ class Files:
 
     def exists(self, path: Path) -> bool:
         return path.exists()
+
+    def is_file_of(self, descriptor: int, path: Path) -> bool:
+        """Whether `path` leads to the file that is open here. Raises OSError if nowhere."""
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
 
     def scan(self, directory: Path) -> list[tuple[str, int]]:
         """Names and sizes of the plain files of `directory`, sorted by name."""

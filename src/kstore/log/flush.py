@@ -132,4 +132,5 @@ def sync_failed(log: LogState, error: OSError) -> KafkaError:
     """Takes the log offline: nobody knows what is on its disk."""
     failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"syncing {log.name} failed: {error}")
     log.fail(failure)
+    log.on_disk_error(error)
     return failure

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from random import randrange
 from uuid import UUID
@@ -128,6 +129,7 @@ class LogState(LogEnds):
         "flushes",
         "handles",
         "leader_epoch",
+        "on_disk_error",
         "partition",
         "producers",
         "recovery_point",
@@ -153,7 +155,10 @@ class LogState(LogEnds):
         config: LogConfig,
         handles: Handles,
         runtime: Runtime,
+        on_disk_error: Callable[[OSError], None],
     ) -> None:
+        """`on_disk_error` hears of each error after which nobody knows what is on the disk; it may
+        be called on any thread."""
         self.directory = directory
         self.topic = topic
         self.partition = partition
@@ -161,6 +166,7 @@ class LogState(LogEnds):
         self.handles = handles
         self.files: Files = handles.files
         self.runtime = runtime
+        self.on_disk_error = on_disk_error
         self.segments = Segments()
         self.epochs = LeaderEpochs(handles.files, directory)
         self.producers = ProducerStates(expiration_ms=config.producer_id_expiration_ms)
@@ -199,6 +205,7 @@ class LogState(LogEnds):
         failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, message)
         if error.errno not in TEMPORARY_ERRNOS:
             self.fail(failure)
+            self.on_disk_error(error)
         return failure
 
     def fail(self, failure: KafkaError) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from kstore.configs import LogConfig
-from kstore.errors import ErrorCode, KafkaError, StoreError
+from kstore.errors import DirectoryFailure, ErrorCode, KafkaError, StoreError
 from kstore.log.checkpoints import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
 from kstore.log.directory import (
     DirectoryLock,
@@ -30,7 +30,7 @@ from kstore.log.directory import (
     take_mark,
     write_offsets,
 )
-from kstore.log.files import Files
+from kstore.log.files import FILE_ERRNOS, TEMPORARY_ERRNOS, Files
 from kstore.log.handles import Handles
 from kstore.log.loading import load
 from kstore.log.log import Log
@@ -70,7 +70,9 @@ class Store:
     """An open data directory; `open` makes one, `close` ends it.
 
     `cluster_id`, `node_id` and `directory_id` say whose it is, `clean_start` whether it was closed
-    cleanly before, `logs` maps (topic, partition) to the `Log`.
+    cleanly before, `logs` maps (topic, partition) to the `Log`. `failure` is the error that says
+    that the directory's disk has failed; `on_failure` is called with the first one, on any thread.
+    What follows from it is decided by who set `on_failure`: logs that met no error go on.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Store:
         files: Files,
     ) -> None:
         """Use `open`."""
+        self.failure: OSError | None = None
+        self.on_failure: Callable[[], None] | None = None
         self.directory = directory
         self.logs: dict[_Partition, Log] = {}
         self.cluster_id = self.directory_id = ""
@@ -119,7 +123,8 @@ class Store:
         `config_of` gives the configs of a topic, `config` those of all topics. A new directory
         becomes that of `node_id` (1) and `cluster_id` (a random one); an old one must be theirs.
         `lock` is one that the caller holds already; the store releases it. Any thread may call
-        this. Raises StoreError, whose text is one line for a person.
+        this. Raises StoreError, whose text is one line for a person; DirectoryFailure if the
+        system refused something.
         """
         files = files or Files()
         common = config or LogConfig()
@@ -135,7 +140,7 @@ class Store:
             store._load(cluster_id, node_id, load_threads)
         except OSError as error:
             store._lock.release()
-            raise StoreError(f"the data directory {path} can't be opened: {error}") from error
+            raise DirectoryFailure(f"the data directory {path} can't be opened: {error}") from error
         except BaseException:
             store._lock.release()
             raise
@@ -211,6 +216,8 @@ class Store:
                 log_start_offset=log_start_offset,
             )
         except (OSError, ValueError, StoreError, KafkaError) as error:
+            if isinstance(error, OSError):
+                self.report(error)
             log.fail(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"loading {name} failed: {error}"))
         return log
 
@@ -225,7 +232,40 @@ class Store:
             config=config,
             handles=self._handles,
             runtime=self._runtime,
+            on_disk_error=self.report,
         )
+
+    # Failing
+
+    def report(self, error: OSError) -> None:
+        """Takes note of an error of the system, if it speaks of the disk and not of one file.
+
+        That the directory is no longer the one that was locked says so too. Any thread.
+        """
+        if self.failure is not None or self._closed or error.errno in TEMPORARY_ERRNOS:
+            return
+        if error.errno in FILE_ERRNOS and self._is_there():
+            return
+        self.failure = error
+        if self.on_failure is not None:
+            self.on_failure()
+
+    def _is_there(self) -> bool:
+        try:
+            self._lock.check()
+        except OSError:
+            return False
+        return True
+
+    def abandon(self) -> None:
+        """Lets everything go without writing anything: the disk has failed. Slices that are out
+        stay readable as far as the disk lets them be read."""
+        self._closed = True
+        for log in self.logs.values():
+            log.stop_timer()
+            log.abandon()
+        self._handles.clear()
+        self._lock.release()
 
     # Partitions
 
@@ -269,6 +309,7 @@ class Store:
             files.replace_file(hidden / PARTITION_METADATA, format_partition_metadata(topic_id))
             self._rename(log, directory)
         except OSError as error:
+            self.report(error)
             raise KafkaError(
                 ErrorCode.KAFKA_STORAGE_ERROR, f"making {directory} failed: {error}"
             ) from error
@@ -335,10 +376,7 @@ class Store:
         What can't be removed is logged, and tried again next time.
         """
         removed = 0
-        for name in self._files.directories(self.directory):
-            parsed = parse_directory(name)
-            if parsed is None or parsed.mark != "delete":
-                continue
+        for name in self._find_deleted():
             directory = self.directory / name
             try:
                 for file, _ in self._files.scan(directory):
@@ -346,8 +384,22 @@ class Store:
                 self._files.remove_directory(directory)
                 removed += 1
             except OSError as error:
+                self.report(error)
                 logger.warning("%s can't be removed yet: %s", directory, error)
         return removed
+
+    def _find_deleted(self) -> Sequence[str]:
+        try:
+            names = self._files.directories(self.directory)
+        except OSError as error:
+            self.report(error)
+            logger.warning("%s can't be read: %s", self.directory, error)
+            return []
+        return [
+            name
+            for name in names
+            if (parsed := parse_directory(name)) is not None and parsed.mark == "delete"
+        ]
 
     # Keeping
 
@@ -362,12 +414,14 @@ class Store:
 
     def checkpoint(self, high_watermarks: Mapping[_Partition, int] | None = None) -> None:
         """Writes down up to where logs are synced, where they start, and, if given, up to where
-        they are committed. What has not changed is not written again. Any thread. Raises StoreError.
+        they are committed. What has not changed is not written again. Any thread. Raises
+        StoreError.
         """
         with self._checkpointing:
             recovery_points, log_starts = self._offsets_to_write()
             self._in_checkpoints |= recovery_points.keys()
             try:
+                self._lock.check()
                 self._write_offsets(RECOVERY_POINTS, recovery_points)
                 self._write_offsets(LOG_START_OFFSETS, log_starts)
                 self._in_checkpoints = recovery_points.keys() | log_starts.keys()
@@ -375,6 +429,7 @@ class Store:
                 if high_watermarks is not None:
                     self._write_offsets(HIGH_WATERMARKS, high_watermarks)
             except OSError as error:
+                self.report(error)
                 raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
 
     def _write_offsets(self, name: str, offsets: Mapping[_Partition, int]) -> None:

@@ -47,7 +47,7 @@ class BrokerThread:
             self._temporary = tempfile.TemporaryDirectory(prefix="kstore-")
             data_dir = self._temporary.name
         self.data_dir = Path(data_dir)
-        self._settings = {**TEST_SETTINGS, **(settings or {}), "log.dirs": str(self.data_dir)}
+        self._settings = {**TEST_SETTINGS, "log.dirs": str(self.data_dir), **(settings or {})}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -151,6 +151,7 @@ class BrokerThread:
 
     async def _serve(self, ready: threading.Event) -> None:
         from kstore.configs import load
+        from kstore.errors import StoreError
         from kstore_server.server import Server
 
         server = Server(load(self._settings))
@@ -159,7 +160,12 @@ class BrokerThread:
         self._stopping = asyncio.Event()
         self._server = server
         ready.set()
+        lost = server.broker.log_dirs.lost
+        stopping = self._stopping
+        lost.then(lambda _: stopping.set())
         try:
-            await self._stopping.wait()
+            await stopping.wait()
+            if lost.done:
+                raise StoreError(lost.result())
         finally:
             await server.stop()

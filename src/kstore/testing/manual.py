@@ -64,6 +64,9 @@ class ManualRuntime:
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> None:
         self._soon.append((callback, args))
 
+    def call_on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
+        self._soon.append((callback, args))
+
     def call_later(self, delay_ms: float, callback: Callable[..., Any], *args: Any) -> Timer:
         self._number += 1
         timer = _ManualTimer(self._now_ms + max(delay_ms, 0), self._number, callback, args)

@@ -14,6 +14,7 @@ import pytest
 
 from kstore.broker.broker import Broker
 from kstore.broker.coordination import OFFSETS_TOPIC
+from kstore.broker.log_dirs import LogDirs
 from kstore.configs import load, topic_defaults
 from kstore.errors import ErrorCode, KafkaError
 from kstore.groups.values import CommitRequest, FetchRequest, OffsetToCommit
@@ -32,7 +33,7 @@ from kstore.testing.faulty_files import FaultyFiles
 from kstore.testing.manual import ManualRuntime
 
 T = TypeVar("T")
-EIO = 5
+EACCES = 13
 
 
 class World:
@@ -51,7 +52,7 @@ class World:
         self.broker = Broker(
             settings=settings,
             runtime=self.runtime,
-            store=self.store,
+            log_dirs=LogDirs(self.runtime, [self.store]),
             topics=Topics(cluster, topic_defaults(settings)),
             configs=Configs(cluster),
             producer_ids=ProducerIds(self.tree, 1),
@@ -170,8 +171,8 @@ def test_what_a_deleted_topic_left_behind_is_not_served_as_a_new_ones(tmp_path: 
         assert len(kept) == 1, "set aside, not removed"
 
 
-def test_a_disk_that_fails_one_topic_fails_no_other(world: World) -> None:
-    world.files.fail("rename", EIO, suffix="-delete")
+def test_a_topic_that_can_not_be_made_fails_no_other(world: World) -> None:
+    world.files.fail("rename", EACCES, suffix="-delete")
     failed = world.finish(world.create("broken", 2))[0]
     assert failed.error is not None
     assert failed.error.code == ErrorCode.KAFKA_STORAGE_ERROR

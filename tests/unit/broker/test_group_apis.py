@@ -24,6 +24,7 @@ from kstore.broker.apis import (
 )
 from kstore.broker.context import Connection, RequestContext
 from kstore.broker.coordination import OFFSETS_TOPIC
+from kstore.broker.partitions import Partitions
 from kstore.errors import ErrorCode, KafkaError
 from kstore.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
 from kstore.runtime import Later
@@ -63,6 +64,7 @@ class Broker(SimpleNamespace):
     def __init__(self) -> None:
         self.world = World()
         self.node_id = 1
+        self.partitions = Partitions()
         self.ensured: list[str] = []
         self.ensure_with: KafkaError | None = None
         self.set_topics(topic("t", TOPIC_ID, 2), topic(OFFSETS_TOPIC, uuid.UUID(int=9), 1))

@@ -36,13 +36,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
 
 
 def test_every_option_reaches_the_server(server: FakeServer) -> None:
-    words = "serve --config server.properties --data-dir data --listen 127.0.0.1:0"
+    words = "serve --config server.properties --data-dir data --data-dir b,c --listen 127.0.0.1:0"
     words += " --advertise kafka.example:9092 --ready-file ready"
     words += " --set num.partitions=3 --set log.retention.hours=-1"
     assert main(words.split()) == 0
     assert server.options == {
         "config_file": Path("server.properties"),
-        "data_dir": Path("data"),
+        "data_dirs": ("data", "b,c"),
         "listen": "127.0.0.1:0",
         "advertise": "kafka.example:9092",
         "settings": {"num.partitions": "3", "log.retention.hours": "-1"},
@@ -61,7 +61,7 @@ def test_without_options_everything_is_left_to_the_server(server: FakeServer) ->
     assert main(["serve"]) == 1
     assert server.options == {
         "config_file": None,
-        "data_dir": None,
+        "data_dirs": (),
         "listen": None,
         "advertise": None,
         "settings": {},

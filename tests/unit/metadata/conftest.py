@@ -42,6 +42,9 @@ class ThreadRuntime:
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> None:
         self._to_loop.put(lambda: callback(*args))
 
+    def call_on_loop(self, callback: Callable[..., Any], *args: Any) -> None:
+        self._to_loop.put(lambda: callback(*args))
+
     def call_later(self, delay_ms: float, callback: Callable[..., Any], *args: Any) -> Timer:
         raise AssertionError("metadata has no timers")
 

@@ -157,7 +157,7 @@ def test_a_reply_under_way_outlives_its_topic(
         wait_until(lambda: kept(kstore, Slice) > 0, "the reply is under way")
         (result,) = client.ask(ApiKey.DELETE_TOPICS, 6, deletion_values(topic)).responses
         assert result.error_code == 0
-        kstore.call(lambda server: server.broker.store.remove_deleted())
+        kstore.call(lambda server: server.broker.log_dirs.remove_deleted())
         data = by_partition(slow.next_reply())[0].records
     batches = [data[start : start + BATCH_SIZE] for start in range(0, len(data), BATCH_SIZE)]
     assert len(data) >= LARGE

@@ -29,7 +29,9 @@ def refusal(
     """What a broker with this server.properties says as it gives up."""
     config_file = tmp_path / "server.properties"
     config_file.write_bytes(config)
-    options = ServeOptions(config_file, tmp_path / "data", "127.0.0.1:0", None, settings, None)
+    options = ServeOptions(
+        config_file, (str(tmp_path / "data"),), "127.0.0.1:0", None, settings, None
+    )
     assert serve(options) == 1
     said = capsys.readouterr()
     assert said.out == ""
@@ -65,6 +67,6 @@ def test_a_disk_that_fails_the_start(
         raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The metadata can't be stored: disk full")
 
     monkeypatch.setattr(Server, "start", start)
-    options = ServeOptions(None, tmp_path / "data", "127.0.0.1:0", None, {}, None)
+    options = ServeOptions(None, (str(tmp_path / "data"),), "127.0.0.1:0", None, {}, None)
     assert serve(options) == 1
     assert capsys.readouterr().err == "kstore: The metadata can't be stored: disk full\n"

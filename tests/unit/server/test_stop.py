@@ -23,7 +23,7 @@ def test_the_store_is_closed_after_all_work_on_it(tmp_path: Path) -> None:
     async def run() -> None:
         server = Server(load({**SETTINGS, "log.dirs": str(tmp_path)}))
         await server.start()
-        store: Any = server.broker.store
+        store: Any = server.broker.log_dirs
         prepare, close = store.prepare, store.close
 
         def slow_prepare(*arguments: Any) -> Any:

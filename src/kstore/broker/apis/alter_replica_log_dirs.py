@@ -2,12 +2,14 @@
 
 - v1: the oldest that is served. v2: flexible.
 
-There is one data directory. A partition that is to be moved to where it is already is moved; any
-other directory is LOG_DIR_NOT_FOUND. Left out: quotas (throttle time is 0) and authorization, until
+A partition that is to be moved to where it is already is moved; any other directory is
+LOG_DIR_NOT_FOUND. Left out: quotas (throttle time is 0) and authorization, until
 there are users.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
@@ -50,13 +52,15 @@ def handle(
 def _move(topic: str, partition: int, path: str, context: RequestContext) -> ErrorCode:
     if len(f"{topic}-{partition}{ADDED_TO_NAME}") > MAX_NAME_SIZE:
         return ErrorCode.INVALID_TOPIC_EXCEPTION
-    if path != str(context.broker.store.directory.absolute()):
-        return ErrorCode.LOG_DIR_NOT_FOUND
     try:
+        context.broker.log_dirs.check_online(path)
         found = context.broker.partitions.find(topic, partition)
     except KafkaError as error:
         return error.code
-    return ErrorCode.NONE if found.log.failed is None else ErrorCode.KAFKA_STORAGE_ERROR
+    if found.log.failed is not None:
+        return ErrorCode.KAFKA_STORAGE_ERROR
+    here = found.log.directory.parent == Path(path)
+    return ErrorCode.NONE if here else ErrorCode.LOG_DIR_NOT_FOUND
 
 
 API = Api(ApiKey.ALTER_REPLICA_LOG_DIRS, handle)

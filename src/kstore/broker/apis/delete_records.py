@@ -15,6 +15,7 @@ from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
 from kstore.broker.partition import Partition
 from kstore.errors import ErrorCode, KafkaError
+from kstore.log.log import Log
 from kstore.runtime import Later
 from kstore.wire.messages.delete_records import (
     DeleteRecordsPartition,
@@ -48,9 +49,9 @@ def handle(
     if not moved:
         return response
 
-    def kept(is_written: bool) -> DeleteRecordsResponse:
-        if not is_written:
-            for _, result in moved:
+    def kept(failed: set[Log]) -> DeleteRecordsResponse:
+        for partition, result in moved:
+            if partition.log in failed:
                 _fail(result, ErrorCode.KAFKA_STORAGE_ERROR)
         return response
 

@@ -1,20 +1,23 @@
-"""DescribeLogDirs (key 35): the data directory, its volume, and the size of each partition in it.
+"""DescribeLogDirs (key 35): the data directories, their volumes, and the partitions in each.
 
 - v1: the oldest that is served. v2: flexible. v3: an error for the whole request. v4: bytes of the
   volume, all and usable. v5: cordoned directories.
 
-Sizes are those of the batches; indexes and preallocated room are not counted. No directory is ever
-cordoned, and no partition on its way to another one. Left out: quotas (throttle time is 0) and
-authorization, until there are users.
+A directory that has failed is told with KAFKA_STORAGE_ERROR and no partitions. Sizes are those of
+the batches; indexes and preallocated room are not counted. No directory is ever cordoned, and no
+partition on its way to another one. Left out: quotas (throttle time is 0) and authorization, until
+there are users.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
+from kstore.broker.log_dirs import LogDir
 from kstore.errors import ErrorCode
 from kstore.log.log import Log
-from kstore.log.store import Volume
 from kstore.runtime import Later
 from kstore.wire.messages.describe_log_dirs import (
     DescribeLogDirsPartition,
@@ -34,25 +37,25 @@ LAG_UNKNOWN = -1
 def handle(
     request: DescribeLogDirsRequest, context: RequestContext
 ) -> Later[DescribeLogDirsResponse]:
-    store = context.broker.store
-    directory = str(store.directory.absolute())
-    response: Later[DescribeLogDirsResponse] = Later()
+    def respond(directories: list[LogDir]) -> DescribeLogDirsResponse:
+        return DescribeLogDirsResponse(results=[_result(request, one) for one in directories])
 
-    def respond(found: Later[Volume]) -> None:
-        result = DescribeLogDirsResult(log_dir=directory)
-        if found.error is not None:
-            result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
-        else:
-            result.total_bytes, result.usable_bytes = found.result()
-            result.topics = _topics(request, store.logs)
-        response.complete(DescribeLogDirsResponse(results=[result]))
+    broker = context.broker
+    return broker.runtime.run_in_worker(broker.log_dirs.describe).map(respond)
 
-    context.broker.runtime.run_in_worker(store.volume).then(respond)
-    return response
+
+def _result(request: DescribeLogDirsRequest, directory: LogDir) -> DescribeLogDirsResult:
+    result = DescribeLogDirsResult(log_dir=str(directory.path))
+    if directory.volume is None:
+        result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
+    else:
+        result.total_bytes, result.usable_bytes = directory.volume
+        result.topics = _topics(request, directory.logs)
+    return result
 
 
 def _topics(
-    request: DescribeLogDirsRequest, logs: dict[tuple[str, int], Log]
+    request: DescribeLogDirsRequest, logs: Mapping[tuple[str, int], Log]
 ) -> list[DescribeLogDirsTopic]:
     if request.topics is None:
         wanted = sorted(logs)

@@ -4,7 +4,8 @@
 
 Topics come in the order of their names. A reply holds as many partitions as the client wants, at
 most `max.request.partition.size.limit`; where it ends, its cursor tells the next to ask for. There
-are no eligible leader replicas beside those in sync.
+are no eligible leader replicas beside those in sync. A partition whose data directory has failed
+has no leader, and its replica is offline.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from kstore.wire.messages.describe_topic_partitions import (
 from kstore.wire.versions import ApiKey
 
 __all__ = ["API"]
+
+NO_LEADER = -1
 
 
 def handle(
@@ -51,7 +54,7 @@ def handle(
             continue
         start = request.cursor.partition_index if request.cursor and name == first else 0
         end = start + left
-        response.topics.append(_described(topic, start, end))
+        response.topics.append(_described(topic, start, end, context))
         if end < len(topic.partitions):
             response.next_cursor = ResponseCursor(topic_name=name, partition_index=end)
             break
@@ -85,8 +88,10 @@ def _missing(name: str) -> DescribeTopicPartitionsResponseTopic:
     )
 
 
-def _described(topic: TopicImage, start: int, end: int) -> DescribeTopicPartitionsResponseTopic:
-    return DescribeTopicPartitionsResponseTopic(
+def _described(
+    topic: TopicImage, start: int, end: int, context: RequestContext
+) -> DescribeTopicPartitionsResponseTopic:
+    described = DescribeTopicPartitionsResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.internal,
@@ -104,6 +109,11 @@ def _described(topic: TopicImage, start: int, end: int) -> DescribeTopicPartitio
             for partition in topic.partitions[start:end]
         ],
     )
+    for told in described.partitions:
+        if context.broker.partitions.is_offline(topic.name, told.partition_index):
+            told.leader_id = NO_LEADER
+            told.offline_replicas = told.replica_nodes
+    return described
 
 
 API = Api(ApiKey.DESCRIBE_TOPIC_PARTITIONS, handle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
+from kstore.broker.partitions import Partitions
 from kstore.errors import ErrorCode
 from kstore.metadata.image import PartitionImage, TopicImage
 from kstore.wire.messages.elect_leaders import (
@@ -28,14 +29,15 @@ UNCLEAN = 1
 
 
 def handle(request: ElectLeadersRequest, context: RequestContext) -> ElectLeadersResponse:
-    topics = context.broker.image.topics
+    topics, partitions = context.broker.image.topics, context.broker.partitions
     if request.election_type not in (PREFERRED, UNCLEAN):
         return ElectLeadersResponse(error_code=ErrorCode.INVALID_REQUEST)
     if request.topic_partitions is None:
         return ElectLeadersResponse(
             replica_election_results=[
                 ReplicaElectionResult(
-                    topic=topic.name, partition_result=_needed(topic, request.election_type)
+                    topic=topic.name,
+                    partition_result=_needed(topic, request.election_type, partitions),
                 )
                 for topic in topics.values()
             ]
@@ -45,7 +47,13 @@ def handle(request: ElectLeadersRequest, context: RequestContext) -> ElectLeader
             ReplicaElectionResult(
                 topic=wanted.topic,
                 partition_result=[
-                    _elect(wanted.topic, topics.get(wanted.topic), index, request.election_type)
+                    _elect(
+                        wanted.topic,
+                        topics.get(wanted.topic),
+                        index,
+                        request.election_type,
+                        partitions,
+                    )
                     for index in wanted.partitions
                 ],
             )
@@ -54,20 +62,29 @@ def handle(request: ElectLeadersRequest, context: RequestContext) -> ElectLeader
     )
 
 
-def _needed(topic: TopicImage, election_type: int) -> list[PartitionResult]:
+def _needed(topic: TopicImage, election_type: int, partitions: Partitions) -> list[PartitionResult]:
     """The partitions that lack their leader."""
     results = (
-        _elect(topic.name, topic, partition.index, election_type) for partition in topic.partitions
+        _elect(topic.name, topic, partition.index, election_type, partitions)
+        for partition in topic.partitions
     )
     return [result for result in results if result.error_code != ErrorCode.ELECTION_NOT_NEEDED]
 
 
-def _elect(name: str, topic: TopicImage | None, index: int, election_type: int) -> PartitionResult:
+def _elect(
+    name: str,
+    topic: TopicImage | None,
+    index: int,
+    election_type: int,
+    partitions: Partitions,
+) -> PartitionResult:
     if topic is None:
         code, message = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such topic as {name}"
     elif not 0 <= index < len(topic.partitions):
         code, message = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"No such partition as {name}-{index}"
-    elif _has_leader(topic.partitions[index], election_type):
+    elif not partitions.is_offline(name, index) and _has_leader(
+        topic.partitions[index], election_type
+    ):
         code, message = (
             ErrorCode.ELECTION_NOT_NEEDED,
             "Leader election not needed for topic partition.",

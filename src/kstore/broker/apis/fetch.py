@@ -114,7 +114,7 @@ class _Reading:
         )
         for wanted, partition in self.news:
             if partition is None:
-                wanted.failed(partitions.missing(wanted.topic))
+                wanted.failed(partitions.missing(wanted.topic, wanted.index))
                 continue
             try:
                 partition.check_leader_epoch(wanted.leader_epoch)

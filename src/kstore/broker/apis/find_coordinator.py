@@ -97,7 +97,11 @@ def _coordinator(key: str, key_type: int, context: RequestContext) -> tuple[Erro
     if key_type == GROUP:
         topic = image.topics.get(OFFSETS_TOPIC)
         index = broker.groups.partition_for(key)
-        if topic is None or index >= len(topic.partitions):
+        if (
+            topic is None
+            or index >= len(topic.partitions)
+            or broker.partitions.is_offline(OFFSETS_TOPIC, index)
+        ):
             return ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY
         node_id = topic.partitions[index].leader
     node = image.brokers.get(node_id)

@@ -10,6 +10,8 @@ As in Kafka (AutoTopicCreationManager) the reply does not wait for that: it says
 UNKNOWN_TOPIC_OR_PARTITION, and the client comes back. Clients that ask for a topic just after they
 deleted it count on it (kafka-go).
 
+A partition whose data directory has failed has no leader, and its replica is offline.
+
 Left out: an authorizer. Without one everything is allowed, and that is what authorized operations
 say, as in Kafka.
 """
@@ -41,12 +43,14 @@ __all__ = ["API"]
 
 logger = logging.getLogger(__name__)
 
+NO_LEADER = -1
+
 
 def handle(request: MetadataRequest, context: RequestContext) -> MetadataResponse:
     if request.topics is None or (context.api_version == 0 and not request.topics):
         image = context.broker.image
         return _response(
-            request, context, [_found(topic, request) for topic in image.topics.values()]
+            request, context, [_found(topic, request, context) for topic in image.topics.values()]
         )
     response = _response(request, context, _named(request, context))
     missing = _to_create(request.topics, request, context)
@@ -106,7 +110,7 @@ def _named(request: MetadataRequest, context: RequestContext) -> list[MetadataRe
             topic = image.topics.get(name)
             missing = MetadataResponseTopic(error_code=_why_missing(name), name=name)
             missing.is_internal = is_internal(name)
-        results.append(missing if topic is None else _found(topic, request))
+        results.append(missing if topic is None else _found(topic, request, context))
         if context.api_version < 12 and results[-1].name is None:
             results[-1].name = ""
     return results
@@ -120,7 +124,9 @@ def _why_missing(name: str) -> ErrorCode:
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def _found(topic: TopicImage, request: MetadataRequest) -> MetadataResponseTopic:
+def _found(
+    topic: TopicImage, request: MetadataRequest, context: RequestContext
+) -> MetadataResponseTopic:
     found = MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
@@ -136,6 +142,12 @@ def _found(topic: TopicImage, request: MetadataRequest) -> MetadataResponseTopic
             for partition in topic.partitions
         ],
     )
+    if context.broker.partitions.any_offline:
+        for told in found.partitions:
+            if context.broker.partitions.is_offline(topic.name, told.partition_index):
+                told.error_code = ErrorCode.LEADER_NOT_AVAILABLE
+                told.leader_id = NO_LEADER
+                told.offline_replicas = told.replica_nodes
     if request.include_topic_authorized_operations:
         found.topic_authorized_operations = ALL_TOPIC_OPERATIONS
     return found
