@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Self, final
 
 from typing_extensions import Buffer
 
@@ -10,6 +10,7 @@ __all__ = [
     "HEADER_SIZE",
     "OLD_MAGIC",
     "TORN",
+    "Appended",
     "BatchError",
     "BatchHeader",
     "check_batch",
@@ -74,6 +75,32 @@ class BatchHeader:
     def is_control(self) -> bool: ...
     @property
     def has_delete_horizon(self) -> bool: ...
+
+@final
+class Appended:
+    def __new__(
+        cls,
+        base_offset: int,
+        last_offset: int,
+        log_append_time_ms: int,
+        log_start_offset: int,
+        duplicate: bool,
+        size: int,
+    ) -> Self: ...
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def last_offset(self) -> int: ...
+    @property
+    def log_append_time_ms(self) -> int: ...
+    @property
+    def log_start_offset(self) -> int: ...
+    @property
+    def duplicate(self) -> bool: ...
+    @property
+    def size(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 def parse_header(data: Buffer, position: int = 0) -> BatchHeader: ...
 def check_batch(data: Buffer, position: int = 0, *, crc: bool = True) -> BatchHeader: ...

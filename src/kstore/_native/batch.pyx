@@ -4,6 +4,7 @@ Holds no policy: it says what a batch is and whether its bytes are whole; what i
 is decided by `log/append.py`. Any thread may call everything here; checking a buffer frees the GIL.
 """
 
+import cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
 from kstore._native.big_endian cimport load16, load32, load64, store16, store32, store64
@@ -22,6 +23,7 @@ __all__ = [
     "HEADER_SIZE",
     "OLD_MAGIC",
     "TORN",
+    "Appended",
     "BatchError",
     "BatchHeader",
     "check_batch",
@@ -229,6 +231,53 @@ cdef BatchHeader make_header(const Header *header, Py_ssize_t position):
     made.position = position
     made.size = LOG_OVERHEAD + <Py_ssize_t> header.batch_length
     return made
+
+
+@cython.final
+@cython.freelist(8)
+cdef class Appended:
+    """What an append did: an immutable value, made natively since there is one for each append.
+
+    `log_append_time_ms` is -1 where the producer's timestamps count. A `duplicate` was in the log
+    already, at these offsets, and its `size` bytes were not appended.
+    """
+
+    cdef readonly int64_t base_offset
+    cdef readonly int64_t last_offset
+    cdef readonly int64_t log_append_time_ms
+    cdef readonly int64_t log_start_offset
+    cdef readonly bint duplicate
+    cdef readonly Py_ssize_t size
+
+    def __cinit__(
+        self, int64_t base_offset, int64_t last_offset, int64_t log_append_time_ms,
+        int64_t log_start_offset, bint duplicate, Py_ssize_t size
+    ):
+        self.base_offset = base_offset
+        self.last_offset = last_offset
+        self.log_append_time_ms = log_append_time_ms
+        self.log_start_offset = log_start_offset
+        self.duplicate = duplicate
+        self.size = size
+
+    cdef tuple _fields(self):
+        return (
+            self.base_offset, self.last_offset, self.log_append_time_ms, self.log_start_offset,
+            self.duplicate, self.size,
+        )
+
+    def __eq__(self, other):
+        return isinstance(other, Appended) and self._fields() == (<Appended> other)._fields()
+
+    def __hash__(self):
+        return hash(self._fields())
+
+    def __repr__(self):
+        return (
+            f"Appended(offsets {self.base_offset}..{self.last_offset}, size {self.size}, "
+            f"log_append_time_ms {self.log_append_time_ms}, "
+            f"log_start_offset {self.log_start_offset}, duplicate {self.duplicate})"
+        )
 
 
 def parse_header(data, Py_ssize_t position=0):

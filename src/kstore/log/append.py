@@ -10,11 +10,11 @@ Source: Kafka's UnifiedLog.append, LogValidator.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kstore._native import batch as batch_faults
 from kstore._native import validate as faults
-from kstore._native.batch import HEADER_SIZE, BatchError, BatchHeader, walk
+from kstore._native.batch import HEADER_SIZE, Appended, BatchError, BatchHeader, walk
 from kstore._native.segment import FITS, GROW, ROLL, WRITE
 from kstore._native.validate import InvalidBatch, validate_batch, validate_records
 from kstore.errors import ErrorCode, KafkaError
@@ -46,20 +46,6 @@ class Origin(Enum):
 
     CLIENT = "client"
     COORDINATOR = "coordinator"
-
-
-class Appended(NamedTuple):
-    """What an append did. `log_append_time_ms` is -1 where the producer's timestamps count.
-
-    A `duplicate` was in the log already, at these offsets, and `size` bytes were not appended.
-    """
-
-    base_offset: int
-    last_offset: int
-    log_append_time_ms: int
-    log_start_offset: int
-    duplicate: bool
-    size: int
 
 
 class InvalidRecordError(KafkaError):

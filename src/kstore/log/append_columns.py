@@ -57,7 +57,14 @@ def append_columns(
         size += last.size
     if first is None or last is None:
         raise ValueError("there is no record to append")
-    return last._replace(base_offset=first.base_offset, size=size)
+    return Appended(
+        first.base_offset,
+        last.last_offset,
+        last.log_append_time_ms,
+        last.log_start_offset,
+        False,
+        size,
+    )
 
 
 def _encoder(
