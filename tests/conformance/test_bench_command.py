@@ -107,6 +107,26 @@ def test_end_to_end_sees_its_own_records_only(broker: BrokerProcess, bench: Benc
     assert sum(end_offsets(broker.bootstrap_servers, topic, 2).values()) == 250
 
 
+def test_a_crowd_is_opened_kept_and_asked_again(broker: BrokerProcess, bench: Bench) -> None:
+    assert broker.process is not None
+    rows = bench.rows(
+        "connections", "--connections", "120", "--duration", "0.2", "--warmup", "0",
+        "--fill-size", "20000", "--broker-pid", str(broker.process.pid),
+    )  # fmt: skip
+    parts = ["produce alone", "fetch alone", "crowd"]
+    parts += ["produce beside the crowd", "fetch beside the crowd"]
+    assert [row["part"] for row in rows] == parts
+    crowd = rows.pop(2)
+    assert (crowd["connections"], crowd["latency_ms"]["max"] > 0) == (120, True)
+    assert isinstance(crowd["broker_bytes_per_connection"], float)
+    check_latency(crowd["latency_ms"])
+    for row in rows:
+        check_latency(row["latency_ms"])
+    assert rows[0]["records"] == rows[2]["records"] == 200
+    refused = bench.fail("connections", "--connections", "100000")
+    assert refused.startswith("kstore: 100000 connections: this process may have ")
+
+
 def test_a_topic_is_read_again_and_again_for_a_duration(
     broker: BrokerProcess, bench: Bench
 ) -> None:
@@ -188,3 +208,7 @@ def test_kafka_is_measured_too(
         assert row["records"] == 200
         (row,) = bench.rows("end-to-end", "--num-records", "50")
         assert row["records"] == 50
+        rows = bench.rows(
+            "connections", "--connections", "20", "--duration", "0.2", "--fill-size", "2000"
+        )
+        assert [row["part"] for row in rows if row["part"] == "crowd"] == ["crowd"]

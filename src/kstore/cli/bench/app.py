@@ -8,8 +8,14 @@ from typing import NamedTuple
 
 from kstore.cli import output
 from kstore.cli.app import call_with_words
-from kstore.cli.bench.options import CommonOptions, EndToEndOptions, FetchOptions, ProduceOptions
-from kstore.cli.bench.result import Result
+from kstore.cli.bench.options import (
+    CommonOptions,
+    ConnectionsOptions,
+    EndToEndOptions,
+    FetchOptions,
+    ProduceOptions,
+)
+from kstore.cli.bench.result import Outcome
 from kstore.cli.bench.workloads import list_workloads
 from kstore.cli.errors import CallError
 
@@ -28,6 +34,7 @@ BENCHMARKS = (
     Benchmark("produce", ProduceOptions, "broker_runs:bench_produce"),
     Benchmark("fetch", FetchOptions, "broker_runs:bench_fetch"),
     Benchmark("end-to-end", EndToEndOptions, "broker_runs:bench_end_to_end"),
+    Benchmark("connections", ConnectionsOptions, "broker_runs:bench_connections"),
 )
 
 _HELP_WORDS = ("--help", "-h", "help")
@@ -51,7 +58,7 @@ def _run(benchmark: Benchmark, options: CommonOptions) -> int:
         list_workloads(benchmark.name)
         return 0
     module, _, name = benchmark.function.partition(":")
-    function: Callable[[CommonOptions], Sequence[Result]]
+    function: Callable[[CommonOptions], Sequence[Outcome]]
     function = getattr(import_module(f"kstore.cli.bench.{module}"), name)
     results = function(options)
     if options.json:

@@ -7,29 +7,40 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kstore.cli.bench.broker_process import BrokerProcess
+from kstore.cli.bench.connections import crowd_of
 from kstore.cli.bench.end_to_end import MIN_RECORD_SIZE, end_to_end
 from kstore.cli.bench.fetch import fetch
 from kstore.cli.bench.live import LiveLine
-from kstore.cli.bench.options import EndToEndOptions, FetchOptions, LoadOptions, ProduceOptions
+from kstore.cli.bench.options import (
+    ConnectionsOptions,
+    EndToEndOptions,
+    FetchOptions,
+    LoadOptions,
+    ProduceOptions,
+)
 from kstore.cli.bench.produce import produce
 from kstore.cli.bench.recorder import Recorder
-from kstore.cli.bench.result import Result
+from kstore.cli.bench.result import Outcome, Result
 from kstore.cli.bench.target import Target, open_target
 from kstore.cli.bench.workloads import Load, choose
 from kstore.cli.errors import CallError
 from kstore.cli.progress import Working
 
-__all__ = ["bench_end_to_end", "bench_fetch", "bench_produce"]
+__all__ = ["bench_connections", "bench_end_to_end", "bench_fetch", "bench_produce"]
 
 # A run has about so many intervals, none of them shorter than this.
 _INTERVAL_COUNT = 120
 _MIN_INTERVAL_S = 0.1
 
 
+def _process(options: LoadOptions) -> BrokerProcess | None:
+    return None if options.broker_pid is None else BrokerProcess(options.broker_pid)
+
+
 @contextmanager
 def _recording(options: LoadOptions, title: str, load: Load) -> Iterator[Recorder]:
     """A recorder whose intervals are shown as they end."""
-    process = None if options.broker_pid is None else BrokerProcess(options.broker_pid)
+    process = _process(options)
     with LiveLine(title, None if load.num_records else load.duration_s) as line:
         interval_s = max(_MIN_INTERVAL_S, load.duration_s / _INTERVAL_COUNT)
         yield Recorder(interval_s, process=process, on_interval=line.show)
@@ -72,13 +83,47 @@ def bench_end_to_end(options: EndToEndOptions) -> list[Result]:
     return [Result("end-to-end", workload.name, load, options.seed, recorder, "sent and received")]
 
 
+def bench_connections(options: ConnectionsOptions) -> list[Outcome]:
+    """`kstore bench connections`: produce and fetch alone, the crowd, both again beside it."""
+    workload, load = choose("connections", options.workload, options)
+    alone = replace(load, connections=1)
+    process = _process(options)
+
+    def measured(where: str) -> list[Result]:
+        results = []
+        for what, verb in (("produce", "sent"), ("fetch", "read")):
+            part = f"{what} {where}"
+            with _recording(options, part, alone) as recorder:
+                if what == "produce":
+                    produce(target, alone, options.seed, recorder)
+                else:
+                    fetch(target, alone, recorder)
+            results.append(
+                Result("connections", workload.name, alone, options.seed, recorder, verb, part)
+            )
+        return results
+
+    with open_target(options, load.partitions) as target:
+        if options.topic is None:
+            _fill(target, load, options.seed)
+        before = measured("alone")
+        with crowd_of(load.connections, timeout_s=target.timeout_s) as crowd:
+            addresses = [share.address for share in target.shares(1)]
+            opened = crowd.open(addresses, load.connections, workload.name, process)
+            beside = measured("beside the crowd")
+            crowd.ask_again()
+    return [*before, opened, *beside]
+
+
 def _fill(target: Target, load: Load, seed: int) -> None:
     filling = replace(
         load,
         num_records=max(target.partition_count, load.fill_size // load.record_size),
         warmup_s=0.0,
         connections=1,
-        in_flight=5,
+        in_flight=32,
+        rate=0.0,
+        acks=1,
     )
     with Working("filling the topic"):
         produce(target, filling, seed, Recorder(_MIN_INTERVAL_S))

@@ -8,6 +8,7 @@ views that are valid until any of them receives again. One thread.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -47,6 +48,13 @@ class LoadConnection:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    def move_above(self, descriptor: int) -> None:
+        """Takes the first free descriptor from this number on, and leaves a lower one free."""
+        moved = fcntl.fcntl(self._socket.fileno(), fcntl.F_DUPFD_CLOEXEC, descriptor)
+        self._socket.close()
+        self._socket = socket.socket(fileno=moved)
+        self._socket.setblocking(False)
 
     @property
     def is_idle(self) -> bool:

@@ -1,7 +1,8 @@
 """The loop that a load runs in: waits for replies and for the next moment to send. One thread.
 
 epoll counts in milliseconds, which is too coarse to send thousands of requests a second on time.
-So short waits are those of select, in microseconds, on the one descriptor of epoll.
+So short waits are those of select, in microseconds, on the one descriptor of epoll. That must be
+below `SELECT_LIMIT`, so a crowd of connections takes descriptors above it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from contextlib import contextmanager
 from kstore.cli.bench.load_connection import LoadConnection
 from kstore.cli.errors import CommandError
 
-__all__ = ["LoadLoop", "OnReplies", "Turn"]
+__all__ = ["SELECT_LIMIT", "LoadLoop", "OnReplies", "Turn"]
 
 OnReplies = Callable[[list[memoryview], int], None]
 """Told of a connection's replies and when they came, in ns of `perf_counter_ns`."""
 
 Turn = Callable[[int], int | None]
 """Told of the time before each wait; gives when to be called again at the latest, None to end."""
+
+SELECT_LIMIT = 1024
 
 _EPOLL_STEP_NS = 1_000_000
 _COARSE_NS = 4 * _EPOLL_STEP_NS

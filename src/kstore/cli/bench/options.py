@@ -17,11 +17,11 @@ from kstore.cli.options import BootstrapServer, CommandConfig, Json
 
 __all__ = [
     "CommonOptions",
+    "ConnectionsOptions",
     "EndToEndOptions",
     "FetchOptions",
     "LoadOptions",
     "ProduceOptions",
-    "SendOptions",
 ]
 
 _COMPRESSION_TYPES = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -48,6 +48,34 @@ def _compression_type(text: str) -> str:
     if text not in _COMPRESSION_TYPES:
         raise CallError(f"--compression-type {text}: want {', '.join(_COMPRESSION_TYPES)}")
     return text
+
+
+Acks = Annotated[
+    str | None, typer.Option("--acks", metavar="0|1|all", parser=_acks, help="Who confirms.")
+]
+Rate = Annotated[
+    str | None,
+    typer.Option(
+        "--rate", "--throughput", metavar="RECORDS/S", parser=_rate,
+        help="Send on a fixed schedule; -1: as fast as replies come.",
+    ),
+]  # fmt: skip
+NumRecords = Annotated[
+    int | None,
+    typer.Option("--num-records", min=1, help="Send so many, instead of for --duration."),
+]
+InFlight = Annotated[
+    int | None,
+    typer.Option("--in-flight", min=1, max=100_000, help="Requests without a reply, each."),
+]
+FillSize = Annotated[
+    int | None,
+    typer.Option("--fill-size", min=1, help="Bytes of values to fill the run's topic with."),
+]
+FetchSize = Annotated[
+    int | None,
+    typer.Option("--fetch-size", min=1, max=1 << 28, help="Bytes of a partition in a reply."),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +156,21 @@ class LoadOptions(CommonOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProduceOptions(LoadOptions):
+    """Measure produce requests: throughput, and latency from the intended send time."""
+
+    acks: Acks = None
+    rate: Rate = None
+    num_records: NumRecords = None
+    in_flight: InFlight = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions(LoadOptions):
     """Measure fetches: of a topic of the run's own, filled first, or of one that is there."""
 
-    fill_size: Annotated[
-        int | None,
-        typer.Option("--fill-size", min=1, help="Bytes of values to fill the run's topic with."),
-    ] = None
-    fetch_size: Annotated[
-        int | None,
-        typer.Option("--fetch-size", min=1, max=1 << 28, help="Bytes of a partition in a reply."),
-    ] = None
+    fill_size: FillSize = None
+    fetch_size: FetchSize = None
     from_beginning: Annotated[
         bool,
         typer.Option(
@@ -149,35 +181,16 @@ class FetchOptions(LoadOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendOptions(LoadOptions):
-    """What a benchmark takes that sends records and measures them."""
-
-    acks: Annotated[
-        str | None,
-        typer.Option("--acks", metavar="0|1|all", parser=_acks, help="Who must confirm."),
-    ] = None
-    rate: Annotated[
-        str | None,
-        typer.Option(
-            "--rate", "--throughput", metavar="RECORDS/S", parser=_rate,
-            help="Send on a fixed schedule; -1: as fast as replies come.",
-        ),
-    ] = None  # fmt: skip
-    num_records: Annotated[
-        int | None,
-        typer.Option("--num-records", min=1, help="Send so many, instead of for --duration."),
-    ] = None
-    in_flight: Annotated[
-        int | None,
-        typer.Option("--in-flight", min=1, max=100_000, help="Requests without a reply, each."),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProduceOptions(SendOptions):
-    """Measure produce requests: throughput, and latency from the intended send time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndToEndOptions(SendOptions):
+class EndToEndOptions(ProduceOptions):
     """Measure the way of records from their intended send time to their consumer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionsOptions(LoadOptions):
+    """Measure produce and fetch alone, then beside --connections that keep still."""
+
+    acks: Acks = None
+    rate: Rate = None
+    in_flight: InFlight = None
+    fill_size: FillSize = None
+    fetch_size: FetchSize = None

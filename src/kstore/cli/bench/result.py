@@ -8,18 +8,26 @@ send time. The requests of end-to-end are its records: each has a way of its own
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kstore.cli.bench.histogram import Histogram
 from kstore.cli.bench.recorder import Interval, Recorder
 from kstore.cli.bench.workloads import Load
 
-__all__ = ["PERCENTILES", "Result", "latency_row"]
+__all__ = ["PERCENTILES", "Outcome", "Result", "latency_row"]
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
 # A load that takes more than this share of its processor measures itself.
 _BUSY = 0.9
+
+
+class Outcome(Protocol):
+    """What a benchmark gives: a row for programs, a few lines for people."""
+
+    def row(self) -> dict[str, Any]: ...
+
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Result:
     seed: int
     recorder: Recorder
     verb: str  # what was done to records: sent, read
+    part: str = ""  # of a benchmark with several runs
 
     @property
     def intervals(self) -> list[Interval]:
@@ -49,6 +58,7 @@ class Result:
         """All of it, for `--json`."""
         return {
             "benchmark": self.benchmark,
+            "part": self.part,
             "workload": self.workload,
             "loop": "open" if self.load.rate else "closed",
             "load": asdict(self.load),
@@ -96,7 +106,8 @@ class Result:
         figures = [f"{latency.mean / 1e6:.2f} ms avg latency", f"{latency.max / 1e6:.2f} ms max"]
         for percent in PERCENTILES:
             figures.append(f"{latency.percentile(percent) / 1e6:.2f} ms {percent:g}th")
-        first = (
+        first = f"{self.part}: " if self.part else ""
+        first += (
             f"{totals['records']} records {self.verb}, {totals['records_per_s']:.1f} records/sec "
             f"({totals['bytes_per_s'] / 1e6:.2f} MB/sec), {', '.join(figures)}."
         )

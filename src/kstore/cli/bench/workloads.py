@@ -47,6 +47,9 @@ class Workload:
 
 _LARGE = Load(batch_size=1_000_000, in_flight=4)
 _SMALL = Load(record_size=100, batch_size=0)
+_CROWD = replace(
+    _SMALL, rate=1_000.0, in_flight=64, duration_s=5.0, fill_size=16_000_000, fetch_size=65_536
+)
 _STEADY = Load(record_size=100, rate=20_000.0, in_flight=64)
 
 # The first of each benchmark is what runs without --workload.
@@ -114,6 +117,10 @@ WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
             "100-byte records, each sent when the one before has arrived",
             replace(_STEADY, rate=0.0, in_flight=1),
         ),
+    ),
+    "connections": (
+        Workload("idle-1000", "1,000 idle connections", replace(_CROWD, connections=1_000)),
+        Workload("idle-5000", "5,000 idle connections", replace(_CROWD, connections=5_000)),
     ),
 }
 
