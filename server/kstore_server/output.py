@@ -28,8 +28,11 @@ __all__ = ["Output"]
 
 MAX_PARTS = 64
 """Parts in one vectored write; the system allows 1,024."""
-CHUNK_SIZE = 1 << 20
-"""Bytes of a file that are probed and sent at a time."""
+CHUNK_SIZE = 512 << 10
+"""Bytes of one connection that leave in one turn of the loop before others have theirs, and bytes
+of a file that are probed or read ahead at a time."""
+PROBED_SIZE = 64 << 10
+"""Smaller pieces of a map are sent unprobed: a consumer that is not far behind asks for those."""
 
 Pending: TypeAlias = bytes | memoryview | Slice
 
@@ -54,7 +57,7 @@ class Output:
         self._broken = broken
         self._pending: deque[Pending] = deque()
         self._watched = -1
-        self._reading_ahead = False
+        self._held = False
         self._closed = False
         self.unsent_size = 0
         self.last_sent_ms = 0.0
@@ -68,7 +71,7 @@ class Output:
 
     def flush(self) -> None:
         """Sends what was added, or as much of it as the socket takes now."""
-        if self._pending and self._watched < 0 and not self._reading_ahead:
+        if self._pending and self._watched < 0 and not self._held:
             self._send()
 
     def close(self) -> None:
@@ -79,16 +82,21 @@ class Output:
         self.unsent_size = 0
 
     def _send(self) -> None:
-        """Sends until all is gone or the socket is full."""
+        """Sends until all is gone, the socket is full, or this connection has had its turn."""
+        left = CHUNK_SIZE
         try:
             while self._pending:
+                if left <= 0:
+                    self._take_turns()
+                    return
                 first = self._pending[0]
                 if isinstance(first, Slice) and first.view() is None:
-                    sent = self._send_file(first)
+                    sent = self._send_file(first, left)
                 else:
-                    sent = self._send_bytes()
+                    sent = self._send_bytes(left)
                 if sent < 0:
                     return
+                left -= sent
                 self._forget(sent)
         except BlockingIOError:
             self._watch()
@@ -98,18 +106,30 @@ class Output:
             return
         self._unwatch()
 
-    def _send_bytes(self) -> int:
+    def _send_bytes(self, limit: int) -> int:
+        """Sends what lies in memory; -1 while it is read ahead."""
         parts: list[bytes | memoryview] = []
         for part in islice(self._pending, MAX_PARTS):
             data = part.view() if isinstance(part, Slice) else part
             if data is None:
                 break
+            if isinstance(part, Slice) and part.size >= PROBED_SIZE:
+                size = min(part.size, limit)
+                if not part.is_resident(size):
+                    if not parts:
+                        self._read_ahead(part, size)
+                        return -1
+                    break
+            limit -= len(data)
+            if limit <= 0:
+                parts.append(memoryview(data)[: len(data) + limit])
+                break
             parts.append(data)
         return os.writev(self._descriptor, parts)
 
-    def _send_file(self, part: Slice) -> int:
+    def _send_file(self, part: Slice, limit: int) -> int:
         """Sends a piece of a file; -1 while it is read ahead."""
-        size = min(part.size, CHUNK_SIZE)
+        size = min(part.size, limit)
         if not part.is_resident(size):
             self._read_ahead(part, size)
             return -1
@@ -120,18 +140,27 @@ class Output:
 
     def _read_ahead(self, part: Slice, size: int) -> None:
         self._unwatch()
-        self._reading_ahead = True
+        self._held = True
 
         def resume(done: Later[None]) -> None:
-            self._reading_ahead = False
-            if self._closed:
-                return
-            if isinstance(done.error, OSError):
+            if isinstance(done.error, OSError) and not self._closed:
+                self._held = False
                 self._broken(done.error)
             else:
-                self._go_on()
+                self._resume()
 
         self._runtime.run_in_worker(lambda: part.read_ahead(size)).then(resume)
+
+    def _take_turns(self) -> None:
+        """Goes on after the others; a socket that is watched calls anyway."""
+        if self._watched < 0:
+            self._held = True
+            self._runtime.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._held = False
+        if not self._closed:
+            self._go_on()
 
     def _forget(self, sent: int) -> None:
         self.unsent_size -= sent

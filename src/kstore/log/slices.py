@@ -73,9 +73,17 @@ class Slice:
         )
 
     def is_resident(self, size: int) -> bool:
-        """Whether the first `size` bytes can be had without waiting for the disk. OSError."""
+        """Whether the first `size` bytes can be had without waiting for the disk. OSError.
+
+        Nobody can tell of a map whose file has no name any more; the answer is yes then.
+        """
         files = self._handles.files
-        return files.is_resident(self.fileno(), min(size, self.size), self.position)
+        try:
+            return files.is_resident(self.fileno(), min(size, self.size), self.position)
+        except FileNotFoundError:
+            if self._view is None:
+                raise
+            return True
 
     def read_ahead(self, size: int) -> None:
         """Brings the first `size` bytes into memory; for a worker, as it waits for the disk."""

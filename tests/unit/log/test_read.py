@@ -143,6 +143,20 @@ def test_slices_outlive_growth_roll_deletion_and_the_store(data_dir: Path) -> No
     assert list(data_dir.glob("topic*")) == []
 
 
+def test_a_mapped_slice_of_a_deleted_log_can_still_be_sent(data_dir: Path) -> None:
+    with open_store(data_dir) as store:
+        log = make_log(store)
+        log.append(batch(b"x" * 10_000), now_ms=NOW_MS)
+        found = log.read(0, 100, upto_offset=1)
+        store.delete("topic")
+        store.remove_deleted()
+        assert found is not None
+        assert found.is_resident(found.size)
+        view = found.view()
+        assert view is not None
+        assert bytes(view) == found.read()
+
+
 def test_released_slices_hold_no_descriptor(store: Store) -> None:
     log = filled(store)
     count = len(os.listdir("/proc/self/fd"))

@@ -10,9 +10,12 @@ import socket
 import weakref
 from pathlib import Path
 
+import pytest
+
 from kstore.log.files import Files
 from kstore.log.handles import Handles
 from kstore.log.slices import Slice
+from kstore_server import output
 from kstore_server.output import Output
 from kstore_server.runtime import AsyncioRuntime
 
@@ -93,6 +96,55 @@ def test_parts_arrive_whole_and_in_order(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("in_map", [False, True])
+def test_a_large_reply_lets_others_have_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_map: bool
+) -> None:
+    """However much the socket would take."""
+    monkeypatch.setattr(output, "CHUNK_SIZE", 1000)
+    file = tmp_path / "00000000000000000000.log"
+    content = os.urandom(10_000)
+    file.write_bytes(content)
+
+    async def run() -> None:
+        pair = Pair()
+        pair.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
+        handles = Handles(Files())
+        view = memoryview(content) if in_map else None
+        pair.output.add([b"head", Slice(handles, file, 0, len(content), view=view)])
+        pair.output.flush()
+        pair.output.flush()
+        left = []
+        while pair.output.unsent_size:
+            left.append(pair.output.unsent_size)
+            await asyncio.sleep(0)
+        assert left == [10_004 - 1000 * turn for turn in range(1, 11)]
+        await pair.drained.wait()
+        assert await pair.read(10_004) == b"head" + content
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_a_turn_that_comes_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "CHUNK_SIZE", 10)
+
+    async def run() -> None:
+        pair = Pair()
+        pair.output.add([b"x" * 100])
+        pair.output.flush()
+        pair.output.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert await pair.read(10) == b"x" * 10
+        assert pair.errors == []
+        assert not pair.drained.is_set()
+        pair.close()
+
+    asyncio.run(run())
+
+
 def test_what_was_sent_is_let_go_though_more_always_waits(tmp_path: Path) -> None:
     """A client that never quite keeps up must not make its old replies stay."""
     file = tmp_path / "00000000000000000000.log"
@@ -149,17 +201,23 @@ class ColdFiles(Files):
         return super().read(descriptor, size, position)
 
 
-def test_what_is_not_in_memory_is_read_ahead_by_a_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_map", [False, True])
+def test_what_is_not_in_memory_is_read_ahead_by_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_map: bool
+) -> None:
+    monkeypatch.setattr(output, "PROBED_SIZE", 10_000)
     file = tmp_path / "00000000000000000000.log"
-    file.write_bytes(b"r" * 10_000)
+    content = b"r" * 10_000
+    file.write_bytes(content)
 
     async def run() -> None:
         pair = Pair()
         handles = Handles(ColdFiles())
-        pair.output.add([b"h", Slice(handles, file, 0, 10_000), b"t"])
+        view = memoryview(content) if in_map else None
+        pair.output.add([b"h", Slice(handles, file, 0, 10_000, view=view), b"t"])
         pair.output.flush()
         assert pair.output.unsent_size == 10_001, "the head went, the file waits for a worker"
-        assert await pair.read(10_002) == b"h" + b"r" * 10_000 + b"t"
+        assert await pair.read(10_002) == b"h" + content + b"t"
         handles.clear()
         pair.close()
 
