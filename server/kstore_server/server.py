@@ -20,7 +20,7 @@ from kstore.broker.log_dirs import LogDirs
 from kstore.broker.opening import open_log_dirs
 from kstore.broker.upkeep import Upkeep
 from kstore.configs import Settings
-from kstore.errors import StoreError
+from kstore.errors import ErrorCode, KafkaError, StoreError
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
 from kstore.metadata.configs import Configs
@@ -114,7 +114,7 @@ class Server:
         await runtime.wait(Brokers(cluster).register(self._advertised()))
         topics = Topics(cluster, configs.topic_defaults(settings))
         if not log_dirs.clean_start:
-            await runtime.wait(topics.bump_leader_epochs())
+            await self._bump_leader_epochs(runtime, topics)
         broker = Broker(
             settings=settings,
             runtime=runtime,
@@ -129,6 +129,16 @@ class Server:
         self._opened.callback(broker.stop)
         await runtime.wait(broker.start())
         return broker
+
+    @staticmethod
+    async def _bump_leader_epochs(runtime: AsyncioRuntime, topics: Topics) -> None:
+        try:
+            await runtime.wait(topics.bump_leader_epochs())
+        except KafkaError as error:
+            if error.code != ErrorCode.KAFKA_STORAGE_ERROR:
+                raise
+            # What is there is to be read all the same.
+            log.error("leader epochs not raised after an unclean stop reason=%s", error)
 
     @staticmethod
     async def _close_tree(runtime: AsyncioRuntime, tree: SqliteTree) -> None:

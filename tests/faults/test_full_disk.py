@@ -308,13 +308,18 @@ def test_groups_on_a_full_disk(broker: BrokerProcess, client: RawClient) -> None
         assert len(read_all(broker, "read")) == 8
 
 
+@pytest.mark.parametrize("clean", [False, True])
 def test_a_start_without_any_room_serves_what_is_there(
-    broker: BrokerProcess, client: RawClient
+    broker: BrokerProcess, client: RawClient, clean: bool
 ) -> None:
     create_topic(client, "read")
     fill_topic(client, "read", 8)
-    take_the_rest(broker.data_dir)
-    broker.kill()
+    if clean:
+        broker.stop()
+        take_the_rest(broker.data_dir)
+    else:
+        take_the_rest(broker.data_dir)
+        broker.kill()
     broker.start()
     with RawClient(broker.bootstrap_servers) as client:
         assert len(read_all(broker, "read")) == 8

@@ -10,8 +10,10 @@ this class as it is, except from opening.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kstore.errors import StoreError
@@ -39,8 +41,12 @@ FORMAT = 1
 
 _APPLICATION_ID = 0x6B73746F
 
-# Topics must be deletable on a full disk: the room for some changes is taken while there is some.
+# Topics must be deletable on a full disk, and the broker start on one: the room for some changes is
+# taken while there is some. SQLite deletes its log at a clean stop: a file keeps the room until the
+# next start, as much as `_reserve` takes at most, in the log (twice) and in the file.
 _RESERVE = 256 << 10
+_RESERVE_SUFFIX = "-reserve"
+_RESERVE_FILE_SIZE = 3 * _RESERVE + (128 << 10)
 _CHECKPOINT_PAGES = 32
 
 # What a big transaction leaves of its write-ahead log once it is no longer needed.
@@ -74,6 +80,7 @@ class NodeTable:
     """The nodes in `file`, which is created if it is missing. StoreError if it can't be used."""
 
     def __init__(self, file: Path) -> None:
+        self._reserve_file = file.with_name(file.name + _RESERVE_SUFFIX)
         try:
             self._connection = sqlite3.connect(
                 file, timeout=0, isolation_level=None, check_same_thread=False
@@ -107,25 +114,30 @@ class NodeTable:
             raise StoreError(
                 f"{file}: written by a newer kstore (format {version}, this one reads {FORMAT})"
             )
+        with _full_disk_allowed():
+            # What a kill has left in the log: it is begun anew after this.
+            execute("PRAGMA wal_checkpoint(RESTART)")
+        self._reserve()
         # Whoever created them is gone: the exclusive lock is ours.
         execute("DELETE FROM node WHERE ephemeral")
-        self._reserve()
 
     def _reserve(self) -> None:
         """Takes room in the file (as free pages) and in its write-ahead log, and keeps it.
 
         The log is begun anew after every checkpoint, so small changes need no more room than this.
-        The first change after it syncs the reserve too. On a full disk there is none to be had.
+        The first change after it syncs the reserve too. A full disk is left with what was reserved
+        before: a part of it would do harm, as no checkpoint could end.
         """
+        if not self._keep_room():
+            return
+        self._reserve_file.unlink()
         execute = self._connection.execute
         execute("PRAGMA wal_autocheckpoint = 0")
         execute("PRAGMA synchronous = NORMAL")
-        try:
+        with _full_disk_allowed():
+            execute("DROP TABLE IF EXISTS reserve")  # for want of room to drop it, the last time
             execute(f"CREATE TABLE reserve AS SELECT zeroblob({_RESERVE}) AS room")
             execute("DROP TABLE reserve")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
-                raise
         execute("PRAGMA synchronous = FULL")
         execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
@@ -146,6 +158,17 @@ class NodeTable:
 
     def close(self) -> None:
         self._connection.close()
+        self._keep_room()
+
+    def _keep_room(self) -> bool:
+        """Takes the room for `_reserve` with a file; False if there is not enough."""
+        try:
+            with self._reserve_file.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE_FILE_SIZE)
+        except OSError:
+            self._reserve_file.unlink(missing_ok=True)
+            return False
+        return True
 
     # Reading
 
@@ -252,6 +275,15 @@ class NodeTable:
             raise NotEmpty(path)
         self._connection.execute("DELETE FROM node WHERE parent = ? AND name = ?", _key(path))
         return -1
+
+
+@contextmanager
+def _full_disk_allowed() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+            raise
 
 
 def _key(path: str) -> tuple[str, str]:

@@ -62,11 +62,17 @@ def break_at(tree, statement, code):
 
 
 class TestFile:
-    def test_one_file_is_left_after_a_close(self, file):
-        tree = SqliteTree(file, SynchronousRuntime())
-        tree.create("/a").result()
-        tree.close().result()
-        assert [path.name for path in file.parent.iterdir()] == [METADATA_FILE]
+    def test_two_files_are_left_after_a_close(self, file):
+        """The other one keeps room for the log of the next start, when the disk may be full."""
+        for _ in range(2):
+            tree = SqliteTree(file, SynchronousRuntime())
+            assert not file.with_name(f"{METADATA_FILE}-reserve").exists()
+            log_size = file.with_name(f"{METADATA_FILE}-wal").stat().st_size
+            tree.exists("/a").result()
+            tree.close().result()
+            left = {path.name: path.stat().st_size for path in file.parent.iterdir()}
+            assert left.keys() == {METADATA_FILE, f"{METADATA_FILE}-reserve"}
+            assert left[f"{METADATA_FILE}-reserve"] >= log_size
 
     def test_a_commit_waits_for_the_disk(self, tree):
         # What a kill can't show: only with both of these a power cut loses nothing either.

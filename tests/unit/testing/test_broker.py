@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from kstore.errors import StoreError
+from kstore.errors import ErrorCode, KafkaError, StoreError
+from kstore.metadata.topics import Topics
+from kstore.runtime import Later
 from kstore.testing import BrokerThread
 
 pytest_plugins = ["pytester"]
@@ -28,6 +30,20 @@ def open_files() -> set[str]:
         if target.startswith("/") and not target.startswith(("/dev/", "/proc/")):
             found.add(target)
     return found
+
+
+def test_a_disk_too_full_to_raise_leader_epochs_serves_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Topics) -> Later[int]:
+        return Later.failed(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "no room"))
+
+    with BrokerThread(tmp_path) as broker:
+        assert write_and_read(broker.bootstrap_servers, "t", [b"v"]) == [b"v"]
+    (tmp_path / ".kafka_cleanshutdown").unlink()
+    monkeypatch.setattr(Topics, "bump_leader_epochs", full)
+    with BrokerThread(tmp_path) as broker:
+        assert write_and_read(broker.bootstrap_servers, "t", [b"w"]) == [b"w"]
 
 
 def write_and_read(bootstrap_servers: str, topic: str, values: list[bytes]) -> list[bytes]:
