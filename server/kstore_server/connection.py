@@ -34,9 +34,12 @@ MAX_IN_FLIGHT_SIZE = 4 << 20
 """The same in bytes, as a request that waits may hold what it came with. One may be larger."""
 MAX_TURN_S = 0.002
 """How long requests of one connection are started before other connections have their turn."""
-MAX_UNSENT_SIZE = 1 << 20
+MAX_UNSENT_SIZE = 64 << 10
 """Bytes of replies that may wait, for a slow client or for their turn, before no more of a
 connection's requests are started."""
+MAX_QUEUED_SIZE = 128 << 10
+"""Bytes that the system takes for a client before it sends them. It would take 4 MB from us for
+each client that does not read, out of memory that all sockets share."""
 
 
 class ClientConnection(asyncio.BufferedProtocol):
@@ -61,6 +64,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         endpoint = transport.get_extra_info("socket")
         endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_QUEUED_SIZE)
         peer = transport.get_extra_info("peername") or ("unknown", 0)
         self.client = Connection(peer[0], peer[1], f"{peer[0]}:{peer[1]}")
         self._output = Output(
@@ -70,7 +74,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._proceed,
             self._output_broken,
         )
-        refusal = self._listener.register(self)
+        refusal = self._listener.register(self, endpoint.fileno())
         if refusal is not None:
             log.warning("connection refused client=%s reason=%s", self.client.identity, refusal)
             self._transport.abort()

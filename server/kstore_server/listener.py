@@ -10,6 +10,7 @@ from collections import Counter
 from kstore.broker.dispatch import Dispatcher
 from kstore.configs import NetworkConfig
 from kstore.runtime import Runtime
+from kstore_server import descriptors
 from kstore_server.connection import ClientConnection
 
 __all__ = ["Listener"]
@@ -63,7 +64,7 @@ class Listener:
         """Other limits, for connections from now on; those that are open stay."""
         self.config = config
 
-    def register(self, connection: ClientConnection) -> str | None:
+    def register(self, connection: ClientConnection, descriptor: int) -> str | None:
         """Counts a connection in; a text says why it is refused."""
         host = connection.client.client_host
         self._connections.add(connection)
@@ -73,6 +74,8 @@ class Listener:
             return f"max.connections is {self.config.max_connections}"
         if self._per_host[host] > self.config.max_connections_per_ip:
             return f"max.connections.per.ip is {self.config.max_connections_per_ip}"
+        if descriptors.kept_for_files(descriptor):
+            return "the rest of the open files that the system allows is kept for the log"
         return None
 
     def unregister(self, connection: ClientConnection) -> None:

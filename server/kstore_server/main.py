@@ -19,6 +19,7 @@ from pathlib import Path
 
 from kstore.configs import ConfigError, Settings, load, parse_properties
 from kstore.errors import KafkaError, StoreError
+from kstore_server import descriptors
 from kstore_server.server import Server
 
 __all__ = ["ServeOptions", "new_runner", "serve"]
@@ -44,6 +45,7 @@ def serve(options: ServeOptions) -> int:
     _log_to_stderr()
     try:
         settings = _settings(options)
+        descriptors.raise_limit()
         with new_runner() as runner:
             runner.run(_run(settings, options.ready_file))
     except (ConfigError, StoreError, KafkaError) as error:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 from kstore.broker.api import Reply
 from kstore.log.slices import Slice
 from kstore.runtime import Later, Runtime
+from kstore_server import descriptors
 
 __all__ = ["Output"]
 
@@ -79,6 +80,7 @@ class Output:
         self._closed = True
         self._unwatch()
         self._pending.clear()
+        self._drained = self._broken = _told_nobody
         self.unsent_size = 0
 
     def _send(self) -> None:
@@ -178,7 +180,10 @@ class Output:
         if self._watched < 0:
             try:
                 self._watched = os.dup(self._descriptor)
+                if descriptors.kept_for_files(self._watched):
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             except OSError as error:
+                self._unwatch()
                 self._broken(error)
                 return
             self._loop.add_writer(self._watched, self._go_on)
@@ -195,3 +200,8 @@ class Output:
         self._send()
         if not self._pending and not self._closed:
             self._drained()
+
+
+def _told_nobody(*_: object) -> None:
+    """In place of the connection's methods once it is gone: they would keep it and what it holds
+    until the collector finds the circle."""

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -88,6 +89,26 @@ def leave(clients: list[PipelinedClient]) -> None:
 def large_fetch(client: PipelinedClient, topic: str) -> bytes:
     values = fetch_values(topic, {0: 0}, max_bytes=1 << 30, partition_max_bytes=1 << 30)
     return client.frame(ApiKey.FETCH, 12, values)
+
+
+def test_what_a_connection_holds_is_free_at_once(kstore: BrokerThread) -> None:
+    """Not when the collector looks for circles the next time: half a request may be 100 MB."""
+    others = [PipelinedClient(kstore.bootstrap_servers) for _ in range(COUNT)]
+    for one in others:
+        one.ask(ApiKey.API_VERSIONS, 0, {})
+        one.send(struct.pack(">i", BATCH_SIZE) + bytes(1000))
+    connections = kstore.call(lambda server: references(ClientConnection))
+    assert len(connections) == COUNT
+    gc.disable()
+    try:
+        leave(others)
+        wait_until(lambda: not any(one() for one in connections), "no connection is kept")
+    finally:
+        gc.enable()
+
+
+def references(kind: type) -> list[weakref.ref[object]]:
+    return [weakref.ref(one) for one in gc.get_objects() if type(one) is kind]
 
 
 def test_long_polls_end_with_their_connections(
