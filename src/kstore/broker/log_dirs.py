@@ -264,8 +264,8 @@ class LogDirs:
         if self.lost.done:
             return
         if not self._stores:
-            self.lost.complete(f"no data directory is left: {store.failure}")
+            self.lost.complete(f"all log dirs have failed, the last one by: {store.failure}")
         elif store.directory == self.metadata_directory:
             self.lost.complete(
-                f"the directory of the metadata, {store.directory}, has failed: {store.failure}"
+                f"the metadata log dir {store.directory} has failed: {store.failure}"
             )

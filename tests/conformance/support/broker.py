@@ -39,6 +39,7 @@ class BrokerProcess:
     def __init__(self, directory: Path, settings: Mapping[str, object] | None = None) -> None:
         self.directory = directory
         self.data_dir = directory / "data"
+        self.data_dirs = [self.data_dir]
         self.settings = dict(settings or {})
         self.log_file = directory / "broker.log"
         self.port = 0
@@ -134,7 +135,8 @@ class BrokerProcess:
 
     def _command(self) -> list[str]:
         command = [*kstore_command(), "serve", "--listen", self.bootstrap_servers]
-        command += ["--data-dir", str(self.data_dir), "--ready-file", str(self._ready_file)]
+        command += ["--data-dir", ",".join(map(str, self.data_dirs))]
+        command += ["--ready-file", str(self._ready_file)]
         for name, value in self.settings.items():
             command += ["--set", f"{name}={value}"]
         return command

@@ -112,6 +112,9 @@ def _described(
     for told in described.partitions:
         if context.broker.partitions.is_offline(topic.name, told.partition_index):
             told.leader_id = NO_LEADER
+            told.leader_epoch += 1  # as the next leader's will be, after a start
+            told.isr_nodes = []
+            told.eligible_leader_replicas = told.last_known_elr = told.replica_nodes
             told.offline_replicas = told.replica_nodes
     return described
 

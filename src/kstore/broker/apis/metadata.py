@@ -147,6 +147,8 @@ def _found(
             if context.broker.partitions.is_offline(topic.name, told.partition_index):
                 told.error_code = ErrorCode.LEADER_NOT_AVAILABLE
                 told.leader_id = NO_LEADER
+                told.leader_epoch += 1  # as the next leader's will be, after a start
+                told.isr_nodes = []
                 told.offline_replicas = told.replica_nodes
     if request.include_topic_authorized_operations:
         found.topic_authorized_operations = ALL_TOPIC_OPERATIONS
