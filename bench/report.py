@@ -63,7 +63,23 @@ def steps() -> str:
     return "\n".join([f"`{stored['command']}`:", "", "| step | best round |", "|---|---|", *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {"single_node": single_node, "steps": steps}
+def lookups() -> str:
+    """The table of `lookups.json`."""
+    stored = json.loads((RESULTS / "lookups.json").read_text())
+    rows = [
+        f"| {name} | {found['native']:.0f} ns | "
+        + (f"{found['lookup']:.0f} ns |" if "lookup" in found else "|")
+        for name, found in stored["results"].items()
+    ]
+    head = ["| a random offset | native search | `OffsetIndex.lookup` |", "|---|---|---|"]
+    return "\n".join([f"`{stored['command']}`:", "", *head, *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "single_node": single_node,
+    "steps": steps,
+    "lookups": lookups,
+}
 
 
 def page(text: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 TINY = {
     "bench/single_node.py": ["--rounds", "1", "--scale", "0.01"],
+    "bench/lookups.py": ["--count", "200"],
     "bench/steps.py": ["--count", "20"],
 }
 

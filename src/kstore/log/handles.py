@@ -26,12 +26,14 @@ __all__ = ["Handle", "Handles"]
 class Handle:
     """One open file; closed with its last reference, as is the map of it if there is one."""
 
-    __slots__ = ("_files", "_map", "_mapped_size", "descriptor")
+    __slots__ = ("_files", "_map", "_mapped_size", "descriptor", "used")
 
     def __init__(self, files: Files, path: Path) -> None:
         self._files = files
         self._map: Buffer = b""
         self._mapped_size = 0
+        self.used = False
+        """Since `Handles` last thought of giving it up."""
         self.descriptor = -1
         self.descriptor = files.open(path)
 
@@ -54,7 +56,7 @@ class Handle:
 
 
 class Handles:
-    """The open files of one store, the longest unused one given up first.
+    """The open files of one store; the oldest that nobody used lately is given up first.
 
     Lookups go by path, so `forget` comes before a file is deleted or its directory renamed.
     """
@@ -67,15 +69,25 @@ class Handles:
 
     def get(self, path: Path) -> Handle:
         """The handle of `path`, opened if need be. Raises OSError."""
+        handle = self._open.get(path)
+        if handle is not None:
+            handle.used = True
+            return handle
         with self._lock:
             handle = self._open.get(path)
             if handle is None:
-                handle = self._open[path] = Handle(self.files, path)
-                if len(self._open) > self._limit:
-                    self._open.popitem(last=False)
-            else:
-                self._open.move_to_end(path)
+                handle = Handle(self.files, path)
+                self._make_room()
+                self._open[path] = handle
         return handle
+
+    def _make_room(self) -> None:
+        while len(self._open) >= self._limit:
+            path, oldest = self._open.popitem(last=False)
+            if oldest.used:
+                # A second chance, behind all others.
+                oldest.used = False
+                self._open[path] = oldest
 
     def forget(self, *paths: Path) -> None:
         with self._lock:
