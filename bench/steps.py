@@ -106,6 +106,8 @@ def fetch_steps(
     asked = memoryview(fetch_frame(TOPIC, 100, 200))[4:]
     _, body = parse_client_id(asked, True)
     log = partition.log
+    while log.log_end_offset < 200:
+        partition.append(batch_of(1, 100), time.time_ns() // 1_000_000)
 
     def read(offset: int) -> None:
         partition.read(offset, 200, committed_only=False, at_least_one=True)
