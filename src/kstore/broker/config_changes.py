@@ -13,6 +13,8 @@ from enum import IntEnum
 from typing import Protocol, TypeVar
 
 from kstore.broker.broker import Broker
+from kstore.broker.loggers import change_levels
+from kstore.configs import ConfigOperationType
 from kstore.errors import ErrorCode, KafkaError
 from kstore.metadata.configs import ConfigChange
 from kstore.runtime import Later
@@ -49,10 +51,12 @@ def change_configs(
     read: Callable[[R], ConfigChange],
     *,
     validate_only: bool,
+    with_loggers: bool = False,
 ) -> Later[list[KafkaError | None]]:
     """Changes the configs of all resources; an error for each, in order.
 
-    `read` gives the change of a resource, or raises what is wrong with it.
+    `read` gives the change of a resource, or raises what is wrong with it. Only `with_loggers` are
+    loggers such resources; their change has operations.
     """
     counts = Counter((one.resource_type, one.resource_name) for one in resources)
     answers: list[KafkaError | None] = []
@@ -66,12 +70,17 @@ def change_configs(
                     ErrorCode.INVALID_REQUEST, "Each resource must appear at most once."
                 )
             change = read(resource)
-            _check_resource(broker, resource)
+            if resource.resource_type == ResourceType.BROKER_LOGGER and with_loggers:
+                _check_node(broker, resource.resource_name)
+                change_levels(change.operations or (), validate_only=validate_only)
+            elif resource.resource_type in (ResourceType.GROUP, ResourceType.CLIENT_METRICS):
+                _check_bearer_of_nothing(resource, change)
+            else:
+                _check_resource(broker, resource)
+                changes.append(change)
+                places.append(place)
         except KafkaError as error:
             answers[place] = error
-        else:
-            changes.append(change)
-            places.append(place)
 
     def merge(results: list[KafkaError | None]) -> list[KafkaError | None]:
         for place, error in zip(places, results, strict=True):
@@ -98,9 +107,11 @@ def _check_resource(broker: Broker, resource: _Resource) -> None:
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource.resource_type}"
         )
-    name = resource.resource_name
-    if not name:
-        return
+    if resource.resource_name:
+        _check_node(broker, resource.resource_name)
+
+
+def _check_node(broker: Broker, name: str) -> None:
     try:
         node_id = int(name)
     except ValueError:
@@ -112,3 +123,27 @@ def _check_resource(broker: Broker, resource: _Resource) -> None:
             ErrorCode.INVALID_REQUEST,
             f"Unexpected broker id, expected {broker.node_id}, but received {name}",
         )
+
+
+def _check_bearer_of_nothing(resource: _Resource, change: ConfigChange) -> None:
+    """Raises for any config of a group or of client metrics, as Kafka does for unknown names.
+
+    Resetting one that is not set is no error there either.
+    """
+    of_group = resource.resource_type == ResourceType.GROUP
+    if not resource.resource_name:
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST,
+            "Default group resources are not allowed."
+            if of_group
+            else "Subscription name can't be empty",
+        )
+    wanted = [
+        operation.name
+        for operation in change.operations or ()
+        if operation.type is not ConfigOperationType.DELETE
+    ]
+    for name in (*wanted, *(change.replacement or ())):
+        if of_group:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"Unknown group config name: {name}")
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unknown client metrics configuration: {name}")

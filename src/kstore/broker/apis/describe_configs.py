@@ -1,10 +1,10 @@
-"""DescribeConfigs (key 32): the configs of topics, of this broker, and the defaults of all brokers.
+"""DescribeConfigs (key 32): configs of topics and this broker, defaults of all brokers, log levels.
 
 - v1: the oldest that is served, with sources and synonyms. v3: types and documentation.
   v4: flexible.
 
 Every config that we know is told with its value, source, synonyms, type and, on request, our text
-about it. Left out: loggers, client metrics and groups as resources, which have no configs here yet.
+about it. Groups and client metrics have no configs here yet: an empty list is told of them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from __future__ import annotations
 from kstore.broker.api import Api
 from kstore.broker.config_changes import ResourceType
 from kstore.broker.context import RequestContext
+from kstore.broker.loggers import levels
 from kstore.configs import (
     ConfigEntry,
+    ConfigSource,
     ConfigType,
     describe_broker_configs,
     describe_cluster_defaults,
@@ -44,6 +46,11 @@ TYPES = {
 }
 """Kafka's DescribeConfigsResponse.ConfigType."""
 
+_EMPTY_NAME: dict[int, str] = {
+    ResourceType.GROUP: "Group name must not be empty",
+    ResourceType.CLIENT_METRICS: "Client metrics subscription name must not be empty",
+}
+
 
 def handle(request: DescribeConfigsRequest, context: RequestContext) -> DescribeConfigsResponse:
     return DescribeConfigsResponse(
@@ -57,14 +64,18 @@ def _describe(
     result = DescribeConfigsResult(
         resource_type=resource.resource_type, resource_name=resource.resource_name
     )
+    keys = resource.configuration_keys
     try:
-        entries = _entries(resource, context)
+        if resource.resource_type == ResourceType.BROKER_LOGGER:
+            result.configs = _levels(resource.resource_name, keys, context)
+        else:
+            entries = _entries(resource, context)
+            result.configs = [
+                _told(entry, request) for entry in entries if not keys or entry.name in keys
+            ]
     except KafkaError as error:
         result.error_code = error.code
         result.error_message = error.message
-        return result
-    keys = resource.configuration_keys
-    result.configs = [_told(entry, request) for entry in entries if not keys or entry.name in keys]
     return result
 
 
@@ -87,9 +98,33 @@ def _entries(resource: DescribeConfigsResource, context: RequestContext) -> list
                 f"Unexpected broker id, expected {node_id} or empty string, but received {name}",
             )
         return describe_broker_configs(settings)
+    if resource.resource_type in _EMPTY_NAME:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, _EMPTY_NAME[resource.resource_type])
+        return []
     raise KafkaError(
         ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}"
     )
+
+
+def _levels(
+    name: str, keys: list[str] | None, context: RequestContext
+) -> list[DescribeConfigsResourceResult]:
+    if not name:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "Broker id must not be empty")
+    node_id = context.broker.node_id
+    if _broker_id(name) != node_id:
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST,
+            f"Unexpected broker id, expected {node_id} but received {name}",
+        )
+    return [
+        DescribeConfigsResourceResult(
+            name=logger, value=level, config_source=ConfigSource.DYNAMIC_BROKER_LOGGER
+        )
+        for logger, level in levels().items()
+        if not keys or logger in keys
+    ]
 
 
 def _broker_id(name: str) -> int:

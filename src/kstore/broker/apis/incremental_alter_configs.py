@@ -5,8 +5,9 @@
 Topics, this broker, and the defaults of all brokers (a broker without a name). A change is checked,
 stored and in force when it is answered; of a resource all configs are changed or none.
 
-Left out: loggers, client metrics and groups as resources, which have no configs here yet. A broker
-config that nothing here reads is refused as a read-only one; Kafka keeps such names for plugins.
+Also the levels of this broker's loggers, in force until it ends. Groups and client metrics have no
+configs here yet: any name is unknown. A broker config that nothing here reads is refused as a
+read-only one; Kafka keeps such names for plugins.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def handle(
         )
 
     return change_configs(
-        context.broker, request.resources, _change, validate_only=request.validate_only
+        context.broker,
+        request.resources,
+        _change,
+        validate_only=request.validate_only,
+        with_loggers=True,
     ).map(respond)
 
 
