@@ -24,7 +24,7 @@ NATIVE := $(wildcard src/kstore/_native/*.pyx src/kstore/_native/*.pxd src/kstor
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test lint types package check conformance conformance-full bench torture sanitize clean
+.PHONY: help serve test lint types package check conformance conformance-full bench bench-compare torture sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/perfor
 	$(BIN)/python bench/steps.py --output bench/results/steps.json
 	$(BIN)/python bench/micro_append.py
 	$(BIN)/python bench/report.py
+
+bench-compare: $(BUILT)  ## kstore, Kafka and Tansu in turn, an hour (JDK, Maven, Go); QUICK=1: minutes
+	$(BIN)/python -m bench.compare $(if $(QUICK),--quick) $(if $(CASES),--cases $(CASES)) \
+		$(if $(BROKERS),--brokers $(BROKERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(WARM_UP),--warm-up $(WARM_UP)) $(if $(CONTINUE),--continue)
+	$(if $(QUICK),,$(BIN)/python bench/report.py)
+	$(if $(QUICK),,$(BIN)/python -m bench.compare.plots)
 
 torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)

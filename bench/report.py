@@ -13,6 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench.compare import report as comparison
+from bench.compare.results import read_all
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "bench" / "results"
@@ -76,6 +80,9 @@ def lookups() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "compare_how": lambda: comparison.notes(read_all(RESULTS)),
+    "compare_targets": lambda: comparison.targets_table(read_all(RESULTS)),
+    "compare_figures": lambda: comparison.figures_table(read_all(RESULTS)),
     "single_node": single_node,
     "steps": steps,
     "lookups": lookups,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from bench.compare import load
+from bench.compare.results import read_all
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {
@@ -29,3 +33,41 @@ def test_a_benchmark_runs(script: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(output.read_text())["results"]
+
+
+def test_the_comparison_runs(tmp_path: Path) -> None:
+    """kstore alone; the others need a JDK, and the load needs Go."""
+    if reason := load.why_unavailable():
+        pytest.skip(reason)
+    cases = ["pipelined", "fetch-1", "end-to-end-1000", "start"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench.compare", "--quick", "--brokers", "kstore,crabka"),
+            *("--cases", ",".join(cases), "--scale", "0.01", "--warm-up", "0.01"),
+            *("--output", str(tmp_path), "--directory", str(tmp_path / "data")),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = read_all(tmp_path)
+    assert set(results) == set(cases), done.stdout
+    for case, result in results.items():
+        assert result.rounds.get("kstore"), (case, result.left_out)
+        assert "yanked" in result.left_out["crabka"]
+    assert results["pipelined"].median("kstore", "processor_us_per_request") is not None
+    assert results["fetch-1"].ratio("kstore", "gb_per_s", "sendfile") is not None
+    assert results["end-to-end-1000"].median("kstore", "errors") == 0
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_the_load_counts_right() -> None:
+    """Go's own tests of its histogram and batches."""
+    if shutil.which("go") is None:
+        pytest.skip("needs Go: no go on the PATH")
+    done = subprocess.run(
+        ["go", "test", "."], cwd=load.SOURCES, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,6 @@ fails there is a fault of the test, not of kstore.
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 import socket
@@ -16,6 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.conformance.suites.cache import cache_directory
 from tests.conformance.support.broker import BrokerProcess
 
 VERSION = "4.3.1"
@@ -38,6 +38,9 @@ TOOLS = {
     "verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
     "dump-log": "org.apache.kafka.tools.DumpLogSegments",
     "storage": "kafka.tools.StorageTool",
+    "producer-perf": "org.apache.kafka.tools.ProducerPerformance",
+    "consumer-perf": "org.apache.kafka.tools.ConsumerPerformance",
+    "e2e-latency": "org.apache.kafka.tools.EndToEndLatency",
     "broker": "kafka.Kafka",
 }
 
@@ -104,7 +107,7 @@ class KafkaProcess(BrokerProcess):
     def _prepare(self) -> None:
         if self.port:
             return
-        self.port, self.controller_port = _free_ports(2)
+        self.port, self.controller_port = free_ports(2)
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
@@ -168,11 +171,11 @@ def _download(jars: Path) -> None:
 
 def jar_dir() -> Path:
     """Where the jars lie once they were fetched."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "kstore" / "judges" / VERSION / "jars"
+    return cache_directory() / VERSION / "jars"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Different ports of the loopback that nothing listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:

@@ -13,13 +13,16 @@ from pathlib import Path
 PAUSES_S = (3, 10, 30)
 
 
+def cache_directory() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kstore" / "judges"
+
+
 def cached(name: str, make: Callable[[Path], None]) -> Path:
     """The directory `name` of the cache; `make` fills it first if it is not there yet.
 
     It is renamed into place when it is whole, so one that exists is complete.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = cache / "kstore" / "judges" / name
+    directory = cache_directory() / name
     if directory.exists():
         return directory
     directory.parent.mkdir(parents=True, exist_ok=True)

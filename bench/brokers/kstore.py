@@ -1,0 +1,13 @@
+"""kstore: this checkout, with nothing set but what a case asks for."""
+
+from __future__ import annotations
+
+from bench.brokers.kind import Broker, Kind
+
+KIND = Kind(
+    name="kstore",
+    version="this checkout",
+    why_unavailable=lambda: None,
+    make=Broker,
+    topic_configs={"file.delete.delay.ms": "0"},
+)

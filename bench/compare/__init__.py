@@ -1,0 +1,1 @@
+"""kstore beside the brokers that a user could pick instead, on one machine, in turn."""
