@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kstore.cli.bench.broker_process import BrokerProcess
-from kstore.cli.bench.connections import crowd_of
+from kstore.cli.bench.connections import crowd_of, enough_descriptors
 from kstore.cli.bench.end_to_end import MIN_RECORD_SIZE, end_to_end
 from kstore.cli.bench.fetch import fetch
 from kstore.cli.bench.live import LiveLine
@@ -103,13 +103,15 @@ def bench_connections(options: ConnectionsOptions) -> list[Outcome]:
             )
         return results
 
-    with open_target(options, load.partitions) as target:
+    with (
+        enough_descriptors(load.connections),
+        open_target(options, load.partitions) as target,
+    ):
         if options.topic is None:
             _fill(target, load, options.seed)
         before = measured("alone")
-        with crowd_of(load.connections, timeout_s=target.timeout_s) as crowd:
-            addresses = [share.address for share in target.shares(1)]
-            opened = crowd.open(addresses, load.connections, workload.name, process)
+        with crowd_of(target) as crowd:
+            opened = crowd.open(load.connections, workload.name, process)
             beside = measured("beside the crowd")
             crowd.ask_again()
     return [*before, opened, *beside]

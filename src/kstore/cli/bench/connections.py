@@ -20,7 +20,7 @@ from kstore.cli.bench.histogram import Histogram
 from kstore.cli.bench.load_connection import LoadConnection
 from kstore.cli.bench.load_loop import SELECT_LIMIT, LoadLoop
 from kstore.cli.bench.result import latency_row
-from kstore.cli.bench.target import Address
+from kstore.cli.bench.target import Target
 from kstore.cli.errors import CommandError
 from kstore.cli.wire_client import CLIENT_ID, check_error
 from kstore.wire.codec import decode_response, encode_request
@@ -28,7 +28,7 @@ from kstore.wire.headers import RequestHeader, decode_response_header, encode_re
 from kstore.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from kstore.wire.versions import ApiKey
 
-__all__ = ["Crowd", "CrowdResult", "crowd_of"]
+__all__ = ["Crowd", "CrowdResult", "crowd_of", "enough_descriptors"]
 
 _RECEIVE_SIZE = 256 << 10
 _SIZE = Struct(">i")
@@ -77,31 +77,29 @@ class CrowdResult:
 class Crowd:
     """Connections that were opened and now keep still."""
 
-    def __init__(self, loop: LoadLoop, timeout_s: float) -> None:
+    def __init__(self, target: Target, loop: LoadLoop) -> None:
         header = encode_request_header(RequestHeader(ApiKey.API_VERSIONS, _VERSION, 0, CLIENT_ID))
         request = ApiVersionsRequest(client_software_name="kstore", client_software_version="1")
         body = header + encode_request(request, _VERSION)
         self._frame = _SIZE.pack(len(body)) + body
         self._loop = loop
-        self._timeout_s = timeout_s
+        self._target = target
         self._shared = bytearray(_RECEIVE_SIZE)
         self._connections: list[LoadConnection] = []
         self._waiting_count = 0
         self._answered_ns: list[int] = []
 
-    def open(
-        self, addresses: Sequence[Address], count: int, workload: str, process: BrokerProcess | None
-    ) -> CrowdResult:
-        """Opens so many connections, in turn to each address. Raises `CommandError`."""
+    def open(self, count: int, workload: str, process: BrokerProcess | None) -> CrowdResult:
+        """Opens so many connections, in turn to each broker. Raises `CommandError`."""
         before = process.cost() if process else None
         latency = Histogram()
         began_ns = time.perf_counter_ns()
-        targets = islice(cycle(addresses), count)
+        targets = islice(cycle(share.address for share in self._target.shares(1)), count)
         while wave := list(islice(targets, _WAVE_COUNT)):
             opened_ns = []
             for address in wave:
                 opened_ns.append(time.perf_counter_ns())
-                connection = LoadConnection(address, self._shared, timeout_s=self._timeout_s)
+                connection = LoadConnection(address, self._shared, timeout_s=self._target.timeout_s)
                 connection.move_above(SELECT_LIMIT)
                 self._loop.add(connection, self._on_replies)
                 self._connections.append(connection)
@@ -140,11 +138,8 @@ class Crowd:
 
 
 @contextmanager
-def crowd_of(count: int, *, timeout_s: float) -> Iterator[Crowd]:
-    """A crowd, yet to be opened, of at most so many connections; they are closed at the end.
-
-    Raises `CommandError` if this process may not have so many.
-    """
+def enough_descriptors(count: int) -> Iterator[None]:
+    """For so many connections. Raises `CommandError` if this process may not have them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = SELECT_LIMIT + count
     if hard != resource.RLIM_INFINITY and wanted > hard:
@@ -154,7 +149,13 @@ def crowd_of(count: int, *, timeout_s: float) -> Iterator[Crowd]:
     if soft != resource.RLIM_INFINITY and wanted > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     try:
-        with LoadLoop(timeout_s=timeout_s) as loop:
-            yield Crowd(loop, timeout_s)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def crowd_of(target: Target) -> Iterator[Crowd]:
+    """A crowd, yet to be opened; its connections are closed at the end."""
+    with LoadLoop(timeout_s=target.timeout_s) as loop:
+        yield Crowd(target, loop)
