@@ -9,11 +9,15 @@ from typing import NamedTuple
 from kstore.cli import output
 from kstore.cli.app import call_with_words
 from kstore.cli.bench.options import (
+    AppendOptions,
+    ColumnsOptions,
     CommonOptions,
     ConnectionsOptions,
     EndToEndOptions,
     FetchOptions,
+    LookupOptions,
     ProduceOptions,
+    ReadOptions,
 )
 from kstore.cli.bench.result import Outcome
 from kstore.cli.bench.workloads import list_workloads
@@ -35,6 +39,10 @@ BENCHMARKS = (
     Benchmark("fetch", FetchOptions, "broker_runs:bench_fetch"),
     Benchmark("end-to-end", EndToEndOptions, "broker_runs:bench_end_to_end"),
     Benchmark("connections", ConnectionsOptions, "broker_runs:bench_connections"),
+    Benchmark("append", AppendOptions, "embedded:bench_append"),
+    Benchmark("read", ReadOptions, "embedded:bench_read"),
+    Benchmark("lookup", LookupOptions, "embedded:bench_lookup"),
+    Benchmark("columns", ColumnsOptions, "embedded:bench_columns"),
 )
 
 _HELP_WORDS = ("--help", "-h", "help")

@@ -16,12 +16,17 @@ from kstore.cli.errors import CallError
 from kstore.cli.options import BootstrapServer, CommandConfig, Json
 
 __all__ = [
+    "AppendOptions",
+    "ColumnsOptions",
     "CommonOptions",
     "ConnectionsOptions",
+    "EmbeddedOptions",
     "EndToEndOptions",
     "FetchOptions",
     "LoadOptions",
+    "LookupOptions",
     "ProduceOptions",
+    "ReadOptions",
 ]
 
 _COMPRESSION_TYPES = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -50,11 +55,19 @@ def _compression_type(text: str) -> str:
     return text
 
 
+Duration = Annotated[
+    float | None,
+    typer.Option("--duration", metavar="SECONDS", min=0.01, help="Measure for so long."),
+]
+Warmup = Annotated[
+    float | None,
+    typer.Option("--warmup", metavar="SECONDS", min=0, help="Run for so long before that."),
+]
 Acks = Annotated[
-    str | None, typer.Option("--acks", metavar="0|1|all", parser=_acks, help="Who confirms.")
+    int | None, typer.Option("--acks", metavar="0|1|all", parser=_acks, help="Who confirms.")
 ]
 Rate = Annotated[
-    str | None,
+    float | None,
     typer.Option(
         "--rate", "--throughput", metavar="RECORDS/S", parser=_rate,
         help="Send on a fixed schedule; -1: as fast as replies come.",
@@ -94,6 +107,25 @@ class CommonOptions:
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw the run: a PNG, SVG or PDF file."),
     ] = None
+    record_size: Annotated[
+        int | None, typer.Option("--record-size", min=1, max=1 << 24, help="Bytes of each value.")
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=0,
+            max=1 << 26,
+            help="Bytes of records in a batch, before compression; 0: one record.",
+        ),
+    ] = None
+    compression_type: Annotated[
+        str | None,
+        typer.Option(
+            "--compression-type", "--compression-codec", metavar="CODEC", parser=_compression_type,
+            help="none, gzip, snappy, lz4 or zstd.",
+        ),
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,37 +151,12 @@ class LoadOptions(CommonOptions):
             help="The broker's process, on this machine: also measure its processor and memory.",
         ),
     ] = None
-    record_size: Annotated[
-        int | None, typer.Option("--record-size", min=1, max=1 << 24, help="Bytes of each value.")
-    ] = None
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            min=0,
-            max=1 << 26,
-            help="Bytes of records in a batch, before compression; 0: one record.",
-        ),
-    ] = None
     partitions: Annotated[
         int | None,
         typer.Option("--partitions", min=1, max=10_000, help="Of the topic made for this run."),
     ] = None
-    compression_type: Annotated[
-        str | None,
-        typer.Option(
-            "--compression-type", "--compression-codec", metavar="CODEC", parser=_compression_type,
-            help="none, gzip, snappy, lz4 or zstd.",
-        ),
-    ] = None  # fmt: skip
-    duration_s: Annotated[
-        float | None,
-        typer.Option("--duration", metavar="SECONDS", min=0.01, help="Measure for so long."),
-    ] = None
-    warmup_s: Annotated[
-        float | None,
-        typer.Option("--warmup", metavar="SECONDS", min=0, help="Run for so long before that."),
-    ] = None
+    duration_s: Duration = None
+    warmup_s: Warmup = None
     connections: Annotated[
         int | None, typer.Option("--connections", min=1, max=100_000, help="To the brokers.")
     ] = None
@@ -194,3 +201,47 @@ class ConnectionsOptions(LoadOptions):
     in_flight: InFlight = None
     fill_size: FillSize = None
     fetch_size: FetchSize = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedOptions(CommonOptions):
+    """What every benchmark of the embedded engine takes."""
+
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="Where to make the log; it is deleted at the end.",
+        ),
+    ] = None
+    fill_size: Annotated[
+        int | None, typer.Option("--fill-size", min=1, help="Bytes of the log.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendOptions(EmbeddedOptions):
+    """Measure appends to the embedded engine, against copying and checking the same bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions(EmbeddedOptions):
+    """Measure reading a log of the embedded engine: slices, and records."""
+
+    duration_s: Duration = None
+    warmup_s: Warmup = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupOptions(ReadOptions):
+    """Measure looking for offsets in a log of the embedded engine."""
+
+    segments: Annotated[
+        int | None, typer.Option("--segments", min=1, max=1_000_000, help="Of the log.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnsOptions(ReadOptions):
+    """Measure reading a log of the embedded engine as numpy columns, and as records."""

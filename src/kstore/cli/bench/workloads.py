@@ -16,7 +16,7 @@ __all__ = ["WORKLOADS", "Load", "Workload", "choose", "list_workloads"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """A load on a broker. A benchmark looks at those values only that it has options for."""
+    """What to send or read; a benchmark looks at those values only that it has options for."""
 
     record_size: int = 1000
     # Bytes of records in a batch before compression, as Kafka's batch.size; below one record: one.
@@ -31,6 +31,7 @@ class Load:
     connections: int = 1
     in_flight: int = 5  # requests without a reply, per connection
     fill_size: int = 256_000_000  # bytes of values to fill a topic with before it is read
+    segments: int = 1  # of the log that is filled
     fetch_size: int = (
         1 << 20
     )  # bytes of a partition in a reply, as Kafka's max.partition.fetch.bytes
@@ -50,6 +51,9 @@ _SMALL = Load(record_size=100, batch_size=0)
 _CROWD = replace(
     _SMALL, rate=1_000.0, in_flight=64, duration_s=5.0, fill_size=16_000_000, fetch_size=65_536
 )
+_ENGINE = Load(duration_s=3.0, warmup_s=0.5)
+_ENGINE_SMALL = replace(_ENGINE, record_size=100)
+_ENGINE_LARGE = replace(_ENGINE, batch_size=1_000_000)
 _STEADY = Load(record_size=100, rate=20_000.0, in_flight=64)
 
 # The first of each benchmark is what runs without --workload.
@@ -121,6 +125,34 @@ WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
     "connections": (
         Workload("idle-1000", "1,000 idle connections", replace(_CROWD, connections=1_000)),
         Workload("idle-5000", "5,000 idle connections", replace(_CROWD, connections=5_000)),
+    ),
+    "append": (
+        Workload("batches", "1 KB records in batches of 16 KB", _ENGINE),
+        Workload(
+            "small",
+            "100-byte records, one per batch",
+            replace(_ENGINE, record_size=100, batch_size=0, fill_size=32_000_000),
+        ),
+        Workload("large-batches", "1 KB records in batches of 1 MB", _ENGINE_LARGE),
+    ),
+    "read": (
+        Workload("batches", "1 KB records in batches of 16 KB", _ENGINE),
+        Workload("small-records", "100-byte records in batches of 16 KB", _ENGINE_SMALL),
+        Workload(
+            "zstd", "small-records, compressed", replace(_ENGINE_SMALL, compression_type="zstd")
+        ),
+    ),
+    "lookup": (
+        Workload("one-segment", "a log of 1 GB in one segment", replace(_ENGINE, fill_size=10**9)),
+        Workload(
+            "segments-1000", "a log of 256 MB in 1,000 segments", replace(_ENGINE, segments=1_000)
+        ),
+    ),
+    "columns": (
+        Workload("small-records", "100-byte records in batches of 16 KB", _ENGINE_SMALL),
+        Workload(
+            "zstd", "small-records, compressed", replace(_ENGINE_SMALL, compression_type="zstd")
+        ),
     ),
 }
 
