@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def bench_read(options: EmbeddedOptions) -> list[Outcome]:
 def bench_columns(options: EmbeddedOptions) -> list[Outcome]:
     """Reads a log as numpy columns, and as records."""
     try:
-        import numpy  # noqa: F401
+        import_module("kstore.log.columns")
     except ImportError:
         raise CommandError("columns need numpy: pip install 'kstore[columns]'") from None
     workload, load = choose("columns", options.workload, options)

@@ -73,7 +73,7 @@ def test_what_cannot_be_done_is_one_line(
     nowhere = tmp_path / "nowhere"
     assert main(["bench", "append", "--data-dir", str(nowhere)]) == 1
     assert capsys.readouterr().err == f"kstore: --data-dir {nowhere}: no such directory\n"
-    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.setitem(sys.modules, "kstore.log.columns", None)
     assert main(["bench", "columns"]) == 1
     said = capsys.readouterr().err
     assert said == "kstore: columns need numpy: pip install 'kstore[columns]'\n"
