@@ -69,6 +69,60 @@ def test_configs(broker: BrokerProcess, kafka_tools: KafkaTools) -> None:
         assert ours == theirs, options
 
 
+def test_levels_of_loggers(broker: BrokerProcess, kafka_tools: KafkaTools) -> None:
+    servers = ("--bootstrap-server", broker.bootstrap_servers)
+    level = ("--alter", "--add-config", "kstore.listener=DEBUG")
+    changed = both(
+        broker,
+        kafka_tools,
+        "configs",
+        "--entity-type",
+        "broker-loggers",
+        "--entity-name",
+        "1",
+        *level,
+    )
+    assert changed[0] == changed[1] != ""
+    for options in (
+        ("--describe", "--entity-type", "broker-loggers", "--entity-name", "1"),
+        ("--describe", "--broker-logger", "1", "--all"),
+    ):
+        theirs, ours = both(broker, kafka_tools, "configs", *options)
+        assert ours == theirs, options
+        assert "kstore.listener=DEBUG" in ours
+    kafka_tools.run(
+        "configs", *servers, "--alter", "--broker-logger", "1", "--delete-config", "kstore.listener"
+    )
+    described = run_kstore("configs", *servers, "--describe", "--broker-logger", "1")
+    assert "kstore.listener=INFO" in described
+
+
+def test_configs_of_groups_and_client_metrics(
+    broker: BrokerProcess, kafka_tools: KafkaTools
+) -> None:
+    create(broker, "judged-group", 1)
+    servers = ("--bootstrap-server", broker.bootstrap_servers)
+    run_kstore(
+        "console-consumer",
+        *servers,
+        "--topic",
+        "judged-group",
+        "--from-beginning",
+        "--max-messages",
+        "3",
+        "--group",
+        "judged-group",
+    )
+    for options in (
+        ("--entity-type", "groups"),
+        ("--group", "judged-group"),
+        ("--group", "judged-group", "--all"),
+        ("--entity-type", "client-metrics"),
+    ):
+        theirs, ours = both(broker, kafka_tools, "configs", "--describe", *options)
+        assert ours == theirs, options
+
+
 def test_records_are_deleted(
     broker: BrokerProcess, kafka_tools: KafkaTools, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a cluster says of the configs of its topics and brokers, and how it is told to change them.
+"""What a cluster says of the configs of its topics, brokers and the like, and how they are changed.
 
 Over `kstore.cli.wire_client`: confluent-kafka drops all but one of a config's synonyms of one name,
 and knows no default of all brokers.
@@ -25,11 +25,28 @@ from kstore.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from kstore.wire.messages.list_config_resources import (
+    ListConfigResourcesRequest,
+    ListConfigResourcesResponse,
+)
+from kstore.wire.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 
 __all__ = ["Entity", "alter_configs", "describe_configs"]
 
 # ConfigResource.Type, and the sources of configs (ConfigEntry.ConfigSource) by their numbers.
-_RESOURCE_TYPES = {"topics": 2, "brokers": 4}
+_RESOURCE_TYPES = {
+    "topics": 2,
+    "brokers": 4,
+    "broker-loggers": 8,
+    "client-metrics": 16,
+    "groups": 32,
+}
+_OWN_SOURCES = {
+    "topics": "DYNAMIC_TOPIC_CONFIG",
+    "broker-loggers": "DYNAMIC_BROKER_LOGGER_CONFIG",
+    "client-metrics": "DYNAMIC_CLIENT_METRICS_CONFIG",
+    "groups": "DYNAMIC_GROUP_CONFIG",
+}
 _SOURCES = {
     1: "DYNAMIC_TOPIC_CONFIG",
     2: "DYNAMIC_BROKER_CONFIG",
@@ -45,14 +62,14 @@ _SET, _DELETE = 0, 1
 
 
 class Entity(NamedTuple):
-    """A topic or a broker; an empty name is the default of all brokers."""
+    """A topic, a broker or the like; an empty name is the default of all brokers."""
 
     type: str
     name: str
 
     @property
     def kind(self) -> str:
-        """`topic` or `broker`."""
+        """`topic`, `broker` and so on."""
         return self.type[:-1]
 
     @property
@@ -63,13 +80,12 @@ class Entity(NamedTuple):
     @property
     def node_id(self) -> int | None:
         """The broker that must be asked; `None` for any."""
-        return int(self.name) if self.type == "brokers" and self.name else None
+        return int(self.name) if self.type.startswith("broker") and self.name else None
 
     def owns(self, config: DescribeConfigsResourceResult) -> bool:
         """Whether the config was set for this entity."""
-        if self.type == "topics":
-            return _source(config.config_source) == "DYNAMIC_TOPIC_CONFIG"
-        own = "DYNAMIC_BROKER_CONFIG" if self.name else "DYNAMIC_DEFAULT_BROKER_CONFIG"
+        of_broker = "DYNAMIC_BROKER_CONFIG" if self.name else "DYNAMIC_DEFAULT_BROKER_CONFIG"
+        own = _OWN_SOURCES.get(self.type, of_broker)
         return _source(config.config_source) == own
 
 
@@ -105,11 +121,29 @@ def _entities(cluster: WireCluster, kind: str, name: str | None) -> list[Entity]
     """The entities that are meant, all of them there."""
     if kind == "topics":
         names = sorted(topic.name or "" for topic in cluster.metadata(topics=True).topics)
-    else:
+    elif kind == "brokers":
         names = [*map(str, cluster.brokers), ""]
+    elif kind == "broker-loggers":
+        names = [*map(str, cluster.brokers)]
+    else:
+        names = sorted(_listed(cluster, kind))
     if name is not None and name not in names:
         raise CommandError(f"the {kind[:-1]} '{name}' does not exist")
     return [Entity(kind, one) for one in names if name is None or one == name]
+
+
+def _listed(cluster: WireCluster, kind: str) -> set[str]:
+    """Those that have configs of this type, and all groups if it is theirs."""
+    request = ListConfigResourcesRequest(resource_types=[_RESOURCE_TYPES[kind]])
+    answer = cluster.ask(request, ListConfigResourcesResponse)
+    check_error(answer.error_code, kind)
+    names = {resource.resource_name for resource in answer.config_resources}
+    if kind == "groups":
+        for node_id in cluster.brokers:
+            groups = cluster.ask(ListGroupsRequest(), ListGroupsResponse, node_id=node_id)
+            check_error(groups.error_code, kind)
+            names |= {group.group_id for group in groups.groups}
+    return names
 
 
 def _configs(

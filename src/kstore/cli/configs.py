@@ -1,8 +1,8 @@
-"""`kstore configs`: Kafka's kafka-configs (`ConfigCommand`), for topics and brokers.
+"""`kstore configs`: Kafka's kafka-configs (`ConfigCommand`), for topics, brokers and their like.
 
-Flags and texts are Kafka's. Not there: users, clients, ips, groups, client metrics and loggers, and
-`--bootstrap-controller`. A topic or broker that is not there is an error here, one line and status
-1, where Kafka's tool says so on stdout.
+Flags and texts are Kafka's. Not there: users, clients and ips, and `--bootstrap-controller`. An
+entity that is not there is an error here, one line and status 1, where Kafka's tool says so on
+stdout.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from kstore.cli.properties import read_properties
 
 __all__ = ["configs"]
 
-_TYPES = ("topics", "brokers")
+_TYPES = ("topics", "brokers", "broker-loggers", "client-metrics", "groups")
+_BY_BROKER_ID = ("brokers", "broker-loggers")
 
 
 def configs(
@@ -30,16 +31,24 @@ def configs(
         bool, typer.Option("--all", help="Show all configs, not only those that were set.")
     ] = False,
     entity_type: Annotated[
-        str | None, typer.Option("--entity-type", metavar="topics|brokers", help="Whose configs.")
+        str | None, typer.Option("--entity-type", metavar="|".join(_TYPES), help="Whose configs.")
     ] = None,
     entity_name: Annotated[
-        str | None, typer.Option("--entity-name", metavar="NAME", help="Topic, or broker id.")
+        str | None, typer.Option("--entity-name", metavar="NAME", help="Topic, broker id, group.")
     ] = None,
     entity_default: Annotated[
         bool, typer.Option("--entity-default", help="The default of all brokers.")
     ] = False,
     topic: Annotated[str | None, typer.Option("--topic", help="The topic.")] = None,
     broker: Annotated[str | None, typer.Option("--broker", help="The id of the broker.")] = None,
+    broker_logger: Annotated[
+        str | None,
+        typer.Option("--broker-logger", help="The id of the broker, for its log levels."),
+    ] = None,
+    client_metrics: Annotated[
+        str | None, typer.Option("--client-metrics", help="The name of the subscription.")
+    ] = None,
+    group: Annotated[str | None, typer.Option("--group", help="The group.")] = None,
     broker_defaults: Annotated[
         bool, typer.Option("--broker-defaults", help="The default of all brokers.")
     ] = False,
@@ -58,7 +67,7 @@ def configs(
     command_config: CommandConfig = None,
     json: Json = False,
 ) -> None:
-    """Show or change configs of topics and brokers."""
+    """Show or change configs of topics and brokers, and levels of loggers."""
     if describe == alter:
         raise CallError("want exactly one of --describe and --alter")
     by_entity = (entity_type, "" if entity_default else entity_name)
@@ -66,15 +75,20 @@ def configs(
         [by_entity] if by_entity != (None, None) else [],
         [("topics", topic)] if topic is not None else [],
         [("brokers", broker)] if broker is not None else [],
+        [("broker-loggers", broker_logger)] if broker_logger is not None else [],
+        [("client-metrics", client_metrics)] if client_metrics is not None else [],
+        [("groups", group)] if group is not None else [],
         [("brokers", "")] if broker_defaults else [],
     )
-    if entity_default and (entity_name is not None or kind == "topics"):
+    if entity_default and (entity_name is not None or kind != "brokers"):
         raise CallError("--entity-default is for --entity-type brokers, without --entity-name")
     adding = add_config is not None or add_config_file is not None
     if alter:
         _check_alter(kind, name, adding=adding, deleting=bool(delete_config), everything=all_)
     elif adding or delete_config:
         raise CallError("--describe can't be used with what --alter changes")
+    elif kind == "broker-loggers" and not name:
+        raise CallError("--describe of broker-loggers needs a broker's id")
     if add_config is not None and add_config_file is not None:
         raise CallError("want only one of --add-config and --add-config-file")
     added = parse_added(add_config) if add_config is not None else read_properties(add_config_file)
@@ -95,13 +109,14 @@ def _entity(*given: list[tuple[str | None, str | None]]) -> tuple[str, str | Non
     chosen = [one for way in given for one in way]
     if len(chosen) != 1:
         raise CallError(
-            "want exactly one of --entity-type, --topic, --broker and --broker-defaults"
+            "want exactly one of --entity-type, --topic, --broker, --broker-logger, "
+            "--client-metrics, --group and --broker-defaults"
         )
     kind, name = chosen[0]
     if kind not in _TYPES:
         raise CallError(f"no entity type '{kind or ''}' here; there are: {', '.join(_TYPES)}")
-    if kind == "brokers" and name and not name.isdecimal():
-        raise CallError(f"the entity name for brokers must be a broker's id, not '{name}'")
+    if kind in _BY_BROKER_ID and name and not name.isdecimal():
+        raise CallError(f"the entity name for {kind} must be a broker's id, not '{name}'")
     return kind, name
 
 
@@ -110,7 +125,7 @@ def _check_alter(
 ) -> None:
     if everything:
         raise CallError("--all can't be used with --alter")
-    if name is None:
+    if name is None or (not name and kind != "brokers"):
         raise CallError(f"--alter of {kind} needs an entity's name")
     if not adding and not deleting:
         raise CallError("--alter needs --add-config, --add-config-file or --delete-config")
