@@ -126,7 +126,7 @@ def fetch_steps(
     found[f"fetch of {len(quiet)} partitions without news"] = best_us(
         count // 5, lambda: dispatcher.handle(whole, connection)
     )
-    reply = dispatcher.handle(session_frame(names, 0, 0), connection).reply
+    reply = dispatcher.handle(session_frame(names, 0, 0), connection)
     assert isinstance(reply, list)
     assert isinstance(reply[0], bytes)
     session_id = int.from_bytes(reply[0][SESSION_AT : SESSION_AT + 4], "big")

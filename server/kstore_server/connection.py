@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from kstore._native.frames import FrameReader
 from kstore.broker.api import CloseConnection, Reply
 from kstore.broker.context import Connection
+from kstore.broker.dispatch import Coming
 from kstore.runtime import Later
 from kstore.wire.codec import DecodeError
 from kstore_server.output import Output
@@ -149,15 +150,15 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _start(self, frame: memoryview) -> None:
         answer = self._listener.dispatcher.handle(frame, self.client)
-        reply = answer.reply
-        if isinstance(reply, list):
+        if isinstance(answer, list):
             if not self._in_flight:
-                self._output.add(reply)
+                self._output.add(answer)
                 return
-            reply = Later.of(reply)
+            answer = Coming(Later.of(answer), True)
+        reply, overlaps = answer
         self._in_flight.append((reply, len(frame)))
         self._in_flight_size += len(frame)
-        if not answer.overlaps and not reply.done:
+        if not overlaps and not reply.done:
             self._blocked_by = reply
         reply.then(self._answered)
 

@@ -20,7 +20,7 @@ from kstore.wire.codec import decode_prefix, encode_response, request_type
 from kstore.wire.schema import Response, Struct
 from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
 
-__all__ = ["API_MODULES", "Answer", "Dispatcher", "load_apis"]
+__all__ = ["API_MODULES", "Coming", "Dispatcher", "load_apis"]
 
 API_MODULES = (
     "alter_configs",
@@ -71,21 +71,30 @@ def load_apis() -> dict[int, Api | FrameApi]:
     return found
 
 
-class Answer(NamedTuple):
-    """What became of a request."""
+class Coming(NamedTuple):
+    """A reply that is not there yet."""
 
-    reply: Reply | Later[Reply]
+    reply: Later[Reply]
     overlaps: bool
-    """Whether the connection's next request may start before a `Later` is there."""
+    """Whether the connection's next request may start before it is."""
 
 
 class _Served(NamedTuple):
-    """An API with what is needed to check a request for it."""
+    """An API with what is needed to check a request for it; `frame_api` is the same, or None."""
 
     api: Api | FrameApi
+    frame_api: FrameApi | None
     min_version: int
     max_version: int
     flexible_version: int
+
+    @classmethod
+    def of(cls, key: int, api: Api | FrameApi) -> _Served:
+        versions = ADVERTISED[api.key]
+        # The first three versions of Produce are advertised for librdkafka's sake, and refused.
+        least = max(versions.min, 3) if key == ApiKey.PRODUCE else versions.min
+        frame_api = api if isinstance(api, FrameApi) else None
+        return cls(api, frame_api, least, versions.max, flexible_from(key))
 
 
 class Dispatcher:
@@ -93,12 +102,9 @@ class Dispatcher:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._served = {
-            key: _Served(api, ADVERTISED[api.key].min, ADVERTISED[api.key].max, flexible_from(key))
-            for key, api in load_apis().items()
-        }
+        self._served = {key: _Served.of(key, api) for key, api in load_apis().items()}
 
-    def handle(self, frame: memoryview, connection: Connection) -> Answer:
+    def handle(self, frame: memoryview, connection: Connection) -> Reply | Coming:
         """Starts the request in `frame`; the view is not used after this returns.
 
         Raises DecodeError or CloseConnection where the connection can't go on.
@@ -107,27 +113,27 @@ class Dispatcher:
         served = self._served.get(key)
         if served is None:
             raise CloseConnection(f"a request of API {key}, which is not served")
-        flexible = version >= served.flexible_version
-        if not served.min_version <= version <= served.max_version or (
-            key == ApiKey.PRODUCE and version < 3
-        ):
+        api, frame_api, min_version, max_version, flexible_version = served
+        if not min_version <= version <= max_version:
             if key != ApiKey.API_VERSIONS:
                 raise CloseConnection(f"{ApiKey(key).name} version {version} is not served")
             # Answered in version 0, whatever was asked, so that any client can read it.
             context = RequestContext(self._broker, connection, version, correlation_id, None)
-            return self._answer_message(served.api, None, context)
-        client_id, position = parse_client_id(frame, flexible)
+            return self._answer_message(api, None, context)
+        client_id, position = parse_client_id(frame, version >= flexible_version)
         context = RequestContext(self._broker, connection, version, correlation_id, client_id)
-        if isinstance(served.api, FrameApi):
-            reply = served.api.handle(frame, position, context)
-            return Answer(reply, served.api.overlaps or isinstance(reply, InEffect))
+        if frame_api is not None:
+            reply = frame_api.handle(frame, position, context)
+            if isinstance(reply, Later):
+                return Coming(reply, frame_api.overlaps or isinstance(reply, InEffect))
+            return reply
         # What follows the message is ignored, as Kafka does: librdkafka sends a few bytes too many.
         request, _ = decode_prefix(request_type(key), version, frame, position)
-        return self._answer_message(served.api, request, context)
+        return self._answer_message(api, request, context)
 
     def _answer_message(
         self, api: Api | FrameApi, request: Struct | None, context: RequestContext
-    ) -> Answer:
+    ) -> Reply | Coming:
         assert isinstance(api, Api)
         version = 0 if request is None else context.api_version
         response = api.handle(request, context)
@@ -137,5 +143,5 @@ class Dispatcher:
             return [headers.response_frame(api.key, version, context.correlation_id, body)]
 
         if isinstance(response, Later):
-            return Answer(response.map(encode), api.overlaps)
-        return Answer(encode(response), True)
+            return Coming(response.map(encode), api.overlaps)
+        return encode(response)

@@ -16,6 +16,7 @@ from kstore.log.append import Appended, Origin
 from kstore.log.log import Log
 from kstore.log.slices import Slice
 from kstore.metadata.image import PartitionImage
+from kstore.metadata.names import is_internal
 from kstore.runtime import Later, Runtime
 
 __all__ = ["Partition", "Watcher"]
@@ -40,6 +41,7 @@ class Partition(PartitionEnds):
     __slots__ = (
         "_coming",
         "index",
+        "internal",
         "isr",
         "log",
         "replicas",
@@ -52,6 +54,7 @@ class Partition(PartitionEnds):
         self.log = log
         self.topic = log.topic
         self.index = log.partition
+        self.internal = is_internal(log.topic)
         self.topic_id = log.topic_id
         self.leader_epoch = image.leader_epoch
         self.replicas = image.replicas
@@ -63,10 +66,11 @@ class Partition(PartitionEnds):
     def _commit(self, offset: int) -> None:
         """All below `offset` is committed. What is stable, where read_committed ends, goes up to
         the first offset of an open transaction."""
-        self.high_watermark = self.last_stable_offset = max(self.high_watermark, offset)
+        if offset > self.high_watermark:
+            self.high_watermark = offset
         unstable = self.log.producers.transactions.first_unstable
-        if unstable is not None:
-            self.last_stable_offset = min(self.high_watermark, unstable)
+        end = self.high_watermark
+        self.last_stable_offset = end if unstable is None or unstable > end else unstable
 
     def check_leader_epoch(self, epoch: int) -> None:
         """Raises if a client that believes in `epoch` (-1: none) knows less than we do, or more."""

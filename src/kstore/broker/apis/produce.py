@@ -25,7 +25,6 @@ from kstore.broker.api import CloseConnection, FrameApi, InEffect, Reply
 from kstore.broker.context import RequestContext
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, InvalidRecordError
-from kstore.metadata.names import is_internal
 from kstore.runtime import Later
 from kstore.wire import headers
 from kstore.wire.codec import encode_response
@@ -137,7 +136,7 @@ def _append(
         partition = context.broker.partitions.find(topic, index)
         if records is None:
             raise KafkaError(ErrorCode.INVALID_RECORD, "a partition without a batch")
-        if is_internal(partition.topic):
+        if partition.internal:
             raise KafkaError(
                 ErrorCode.INVALID_TOPIC_EXCEPTION,
                 f"Cannot append to internal topic {partition.topic}",
