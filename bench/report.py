@@ -82,6 +82,7 @@ def lookups() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "compare_how": lambda: comparison.notes(read_all(RESULTS)),
     "compare_targets": lambda: comparison.targets_table(read_all(RESULTS)),
+    "compare_pictures": lambda: comparison.pictures(read_all(RESULTS)),
     "compare_figures": lambda: comparison.figures_table(read_all(RESULTS)),
     "single_node": single_node,
     "steps": steps,

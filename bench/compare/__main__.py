@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,18 @@ def main() -> int:
         return fail(f"{options.directory}: {free / 1e9:.0f} GB free, too few")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
-    try:
-        for case in options.cases:
+    failed = []
+    for case in options.cases:
+        try:
             run_case(case, options)
-    except KeyboardInterrupt:
-        return fail("interrupted; the cases that were finished are written")
+        except KeyboardInterrupt:
+            return fail("interrupted; the cases that were finished are written")
+        except Exception:  # the hour that the other cases take is not to be lost
+            traceback.print_exc()
+            failed.append(case.name)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes\n")
     print(targets_table(read_all(options.output)))
-    return 0
+    return fail(f"not measured: {', '.join(failed)}") if failed else 0
 
 
 def run_case(case: Case, options: argparse.Namespace) -> None:

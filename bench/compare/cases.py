@@ -24,7 +24,6 @@ ON_DISK = ("kstore", "kafka", "crabka")
 
 BATCHES: dict[str, Any] = {"record_size": 1024, "batch_bytes": 1_000_000, "in_flight": 5}
 STORED_BYTES = 2.2 * GIGABYTE  # more than one segment: most of it is sealed
-SEGMENT_BYTES = 1 << 30
 SYNC_DELAY_MS = 5.0
 IDLE_S = 3.0
 
@@ -117,7 +116,8 @@ def bare_sendfile(running: Running) -> Round:
     data_dir = running.broker.data_dir
     paths = [min(directory.glob("*.log")) for directory in data_dir.glob("stored-*")]
     stored = running.size.bytes(STORED_BYTES) // len(paths)
-    return limits.sendfile(paths, min(stored, SEGMENT_BYTES), running.size.seconds(3))
+    shortest = min(path.stat().st_size for path in paths)
+    return limits.sendfile(paths, min(stored, shortest), running.size.seconds(3))
 
 
 def start(running: Running, number: int) -> Round:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.compare.report import NAMES, metric_name
+from bench.compare.report import NAMES, PICTURES, metric_name
 from bench.compare.results import Result, read_all
 from bench.compare.targets import KSTORE, TARGETS, Target
 
@@ -134,7 +134,7 @@ def costs(results: Mapping[str, Result]) -> Any:
     return figure
 
 
-PICTURES = {"ratios": ratios, "latencies": latencies, "costs": costs}
+DRAWN = {"ratios": ratios, "latencies": latencies, "costs": costs}
 
 
 def main() -> None:
@@ -145,8 +145,8 @@ def main() -> None:
     if not any(KSTORE in result.rounds for result in results.values()):
         sys.exit(f"{source}: no results of a comparison")
     target.mkdir(parents=True, exist_ok=True)
-    for name, draw in PICTURES.items():
-        draw(results).savefig(target / f"compare-{name}.png")
+    for name in PICTURES:
+        DRAWN[name](results).savefig(target / f"compare-{name}.png")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ NOT_YET = "Not measured yet: `make bench-compare`."
 NAMES = {"kstore": "kstore", "kafka": "Kafka", "tansu": "Tansu", "crabka": "Crabka"}
 EXTRA = {"sendfile": "bare sendfile"}
 MACHINE = "machine"
+PICTURES = {
+    "ratios": "How many times better than Kafka kstore is in each case",
+    "costs": "Processor and memory that each broker needs",
+    "latencies": "The distribution of latencies of each broker",
+}
 METRICS = {
     "processor_us_per_request": "processor per request",
     "processor_s_per_gb": "processor per GB",
@@ -88,6 +93,13 @@ def bound(target: Target) -> str:
     if not target.beside:
         return f"{words} {shown(target.metric, limit)}"
     return f"{words} {f'1/{round(1 / limit)}' if limit < 1 else f'{limit:g}'}"
+
+
+def pictures(results: Mapping[str, Result]) -> str:
+    """The links to what plots.py draws."""
+    if not results:
+        return NOT_YET
+    return "\n\n".join(f"![{words}](images/compare-{name}.png)" for name, words in PICTURES.items())
 
 
 def figures_table(results: Mapping[str, Result]) -> str:

@@ -38,6 +38,6 @@ def test_a_picture(name: str, holes: bool, tmp_path: Path) -> None:
         results = {case: results[case] for case in ("sync-1", "fetch-1", "crowd")}
         del results["sync-1"].rounds["kafka"]
     path = tmp_path / "picture.png"
-    plots.PICTURES[name](results).savefig(path)
+    plots.DRAWN[name](results).savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert path.stat().st_size < 150_000

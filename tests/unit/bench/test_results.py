@@ -92,7 +92,7 @@ def test_the_tables_say_what_was_measured_and_what_is_missed() -> None:
 
 
 def test_without_results_the_page_says_so() -> None:
-    for table in (report.targets_table, report.figures_table, report.notes):
+    for table in (report.targets_table, report.figures_table, report.notes, report.pictures):
         assert table({}) == report.NOT_YET
 
 
