@@ -4,7 +4,8 @@
 
 Indexes of many sizes are made as files, with an entry for every 4 KiB of log, and asked for random
 offsets, as `OffsetIndex.lookup` is by a fetch; so are rows of segments. Figures are the best of
-seven rounds, in nanoseconds, with the call from Python: of the native search, and of `lookup` around it.
+seven rounds, in nanoseconds, with the call from Python: of the native search, and of `lookup`
+around it.
 """
 
 from __future__ import annotations
