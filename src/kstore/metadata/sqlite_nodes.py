@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kstore.errors import StoreError
@@ -166,7 +166,8 @@ class NodeTable:
             with self._reserve_file.open("ab") as file:
                 os.posix_fallocate(file.fileno(), 0, _RESERVE_FILE_SIZE)
         except OSError:
-            self._reserve_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._reserve_file.unlink(missing_ok=True)
             return False
         return True
 
