@@ -43,6 +43,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "rich": ("kstore.cli",),
     "confluent_kafka": ("kstore.cli",),
     "numpy": ("kstore.log",),
+    "matplotlib": ("kstore.cli.bench.plot",),
     "pytest": ("kstore.testing",),
     "kio": (),
 }

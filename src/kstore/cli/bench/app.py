@@ -19,6 +19,7 @@ from kstore.cli.bench.options import (
     ProduceOptions,
     ReadOptions,
 )
+from kstore.cli.bench.plot import check_plot, draw
 from kstore.cli.bench.result import Outcome
 from kstore.cli.bench.workloads import list_workloads
 from kstore.cli.errors import CallError
@@ -65,10 +66,14 @@ def _run(benchmark: Benchmark, options: CommonOptions) -> int:
     if options.list_them:
         list_workloads(benchmark.name)
         return 0
+    if options.plot is not None:
+        check_plot(options.plot)
     module, _, name = benchmark.function.partition(":")
     function: Callable[[CommonOptions], Sequence[Outcome]]
     function = getattr(import_module(f"kstore.cli.bench.{module}"), name)
     results = function(options)
+    if options.plot is not None:
+        draw(results, options.plot)
     if options.json:
         output.print_json(result.row() for result in results)
     else:

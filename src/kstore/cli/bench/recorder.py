@@ -28,6 +28,14 @@ class Interval:
     latency: Histogram = field(default_factory=Histogram)
     cost: ProcessCost | None = None
 
+    def joined(self, later: Interval) -> Interval:
+        """This interval with what was done in the one after it."""
+        self.request_count += later.request_count
+        self.record_count += later.record_count
+        self.batch_size += later.batch_size
+        self.latency.merge(later.latency)
+        return self
+
 
 class Recorder:
     """`intervals` are those that are over; `on_interval` is told of each."""
@@ -73,9 +81,12 @@ class Recorder:
                 self._close(elapsed_ns)
 
     def end(self, now_ns: int) -> None:
-        """Closes the last interval."""
+        """Closes the last interval; a short one becomes part of the one before."""
         if self._began_ns is not None:
-            self._close(max(now_ns - self._began_ns, self._current.start_ns + 1))
+            elapsed_ns = max(now_ns - self._began_ns, self._current.start_ns + 1)
+            if self.intervals and elapsed_ns - self._current.start_ns < self._interval_ns // 2:
+                self._current = self.intervals.pop().joined(self._current)
+            self._close(elapsed_ns)
             self.load_processor_s = time.process_time() - self._load_began_s
 
     def _close(self, elapsed_ns: int) -> None:
