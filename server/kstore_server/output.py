@@ -1,9 +1,9 @@
 """What a connection has yet to send.
 
-Replies are lists of parts. Bytes, and slices that lie in a map, leave together in one vectored
-write; a slice of a sealed file leaves by sendfile, straight from the page cache. What the socket
-does not take at once waits for it to become writable. Pages that are not in memory are read ahead
-in a worker, so that no other connection waits for the disk.
+Replies are lists of parts. Bytes, slices that lie in a map and small ones of a file leave together
+in one vectored write; a larger slice of a sealed file leaves by sendfile, straight from the page
+cache. What the socket does not take at once waits for it to become writable. Pages that are not in
+memory are read ahead in a worker, so that no other connection waits for the disk.
 
 The socket belongs to the loop's transport, which only reads; this writes to its descriptor, and
 watches a duplicate of it while it is full, as a loop does not let a descriptor be watched twice.
@@ -32,6 +32,8 @@ MAX_PARTS = 64
 CHUNK_SIZE = 512 << 10
 """Bytes of one connection that leave in one turn of the loop before others have theirs, and bytes
 of a file that are probed or read ahead at a time."""
+COPIED_SIZE = 8 << 10
+"""Smaller pieces of a file are copied, to leave in one write with what stands around them."""
 PROBED_SIZE = 64 << 10
 """Smaller pieces of a map are sent unprobed: a consumer that is not far behind asks for those."""
 
@@ -91,11 +93,7 @@ class Output:
                 if left <= 0:
                     self._take_turns()
                     return
-                first = self._pending[0]
-                if isinstance(first, Slice) and first.view() is None:
-                    sent = self._send_file(first, left)
-                else:
-                    sent = self._send_bytes(left)
+                sent = self._send_bytes(left)
                 if sent < 0:
                     return
                 left -= sent
@@ -109,19 +107,15 @@ class Output:
         self._unwatch()
 
     def _send_bytes(self, limit: int) -> int:
-        """Sends what lies in memory; -1 while it is read ahead."""
-        parts: list[bytes | memoryview] = []
+        """Sends what lies in memory, or a piece of a file; -1 while that is read ahead."""
+        parts: list[bytes | bytearray | memoryview] = []
         for part in islice(self._pending, MAX_PARTS):
-            data = part.view() if isinstance(part, Slice) else part
+            data = _in_memory(part, limit)
             if data is None:
+                if not parts:
+                    assert isinstance(part, Slice)
+                    return self._send_slice(part, limit)
                 break
-            if isinstance(part, Slice) and part.size >= PROBED_SIZE:
-                size = min(part.size, limit)
-                if not part.is_resident(size):
-                    if not parts:
-                        self._read_ahead(part, size)
-                        return -1
-                    break
             limit -= len(data)
             if limit <= 0:
                 parts.append(memoryview(data)[: len(data) + limit])
@@ -129,8 +123,7 @@ class Output:
             parts.append(data)
         return os.writev(self._descriptor, parts)
 
-    def _send_file(self, part: Slice, limit: int) -> int:
-        """Sends a piece of a file; -1 while it is read ahead."""
+    def _send_slice(self, part: Slice, limit: int) -> int:
         size = min(part.size, limit)
         if not part.is_resident(size):
             self._read_ahead(part, size)
@@ -205,3 +198,18 @@ class Output:
 def _told_nobody(*_: object) -> None:
     """In place of the connection's methods once it is gone: they would keep it and what it holds
     until the collector finds the circle."""
+
+
+def _in_memory(part: Pending, limit: int) -> bytes | bytearray | memoryview | None:
+    """The bytes of a part that can leave in one write with others; None if it has to leave alone.
+
+    Of a part in a map only the first `limit` bytes need to be there.
+    """
+    if not isinstance(part, Slice):
+        return part
+    view = part.view()
+    if view is None:
+        return part.read_now() if part.size <= COPIED_SIZE else None
+    if part.size >= PROBED_SIZE and not part.is_resident(min(part.size, limit)):
+        return None
+    return view

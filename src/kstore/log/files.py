@@ -114,6 +114,19 @@ class Files:
                 raise
         return True
 
+    def read_now(self, descriptor: int, size: int, position: int) -> bytearray | None:
+        """`size` bytes at `position`, None if they are not all there and in memory."""
+        data = bytearray(size)
+        try:
+            count = os.preadv(descriptor, [data], position, _NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            return None
+        return data if count == size else None
+
     def write(self, descriptor: int, data: bytes | memoryview, position: int) -> None:
         """Writes all of `data` at `position`."""
         rest = memoryview(data)

@@ -85,6 +85,11 @@ class Slice:
                 raise
             return True
 
+    def read_now(self) -> bytearray | None:
+        """A copy of the bytes of a slice that has no view; None if not all can be had without
+        waiting for the disk. OSError."""
+        return self._handles.files.read_now(self.fileno(), self.size, self.position)
+
     def read_ahead(self, size: int) -> None:
         """Brings the first `size` bytes into memory; for a worker, as it waits for the disk."""
         self._handles.files.read(self.fileno(), min(size, self.size), self.position)

@@ -141,6 +141,14 @@ def is_open(handle: Handle) -> bool:
     return True
 
 
+def test_what_can_be_read_without_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    with files.opened(path) as descriptor:
+        assert files.read_now(descriptor, 4, 3) == b"3456"
+        assert files.read_now(descriptor, 4, 7) is None, "it ends before"
+
+
 def test_a_few_handles_are_kept(tmp_path: Path) -> None:
     paths = [tmp_path / str(number) for number in range(4)]
     for path in paths:

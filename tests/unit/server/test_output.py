@@ -196,6 +196,9 @@ class ColdFiles(Files):
     def is_resident(self, descriptor: int, size: int, position: int) -> bool:
         return self.resident
 
+    def read_now(self, descriptor: int, size: int, position: int) -> bytearray | None:
+        return super().read_now(descriptor, size, position) if self.resident else None
+
     def read(self, descriptor: int, size: int, position: int) -> bytes:
         self.resident = True
         return super().read(descriptor, size, position)
@@ -218,6 +221,37 @@ def test_what_is_not_in_memory_is_read_ahead_by_a_worker(
         pair.output.flush()
         assert pair.output.unsent_size == 10_001, "the head went, the file waits for a worker"
         assert await pair.read(10_002) == b"h" + content + b"t"
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+def test_small_pieces_of_files_leave_in_one_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "00000000000000000000.log"
+    content = os.urandom(4000)
+    file.write_bytes(content)
+    writes = []
+    writev = os.writev
+
+    def counted(descriptor: int, parts: list[bytes]) -> int:
+        writes.append(len(parts))
+        return writev(descriptor, parts)
+
+    monkeypatch.setattr(os, "writev", counted)
+
+    async def run() -> None:
+        pair = Pair()
+        pair.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
+        handles = Handles(Files())
+        for number in range(10):
+            pair.output.add([b"head", Slice(handles, file, number, 300)])
+        pair.output.flush()
+        assert writes == [20]
+        expected = b"".join(b"head" + content[at : at + 300] for at in range(10))
+        assert await pair.read(len(expected)) == expected
         handles.clear()
         pair.close()
 
@@ -253,6 +287,9 @@ def test_a_file_that_can_not_be_read_ahead_ends_the_connection(tmp_path: Path) -
 
         def is_resident(self, descriptor: int, size: int, position: int) -> bool:
             return False
+
+        def read_now(self, descriptor: int, size: int, position: int) -> bytearray | None:
+            return None
 
         def read(self, descriptor: int, size: int, position: int) -> bytes:
             self.reads += 1
