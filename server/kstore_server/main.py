@@ -114,11 +114,20 @@ async def _run(settings: Settings, ready_file: Path | None) -> None:
         lost.then(lambda _: stopping.set())
         await stopping.wait()
         if lost.done:
+            await _stop_what_is_left(server)
             raise StoreError(lost.result())
     finally:
         await server.stop()
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
+
+
+async def _stop_what_is_left(server: Server) -> None:
+    """What can't be closed any more is not news: its disk has failed."""
+    try:
+        await server.stop()
+    except (OSError, StoreError, KafkaError) as error:
+        logging.getLogger("kstore.server").error("not closed cleanly reason=%s", error)
 
 
 def _write_ready(ready_file: Path, address: str) -> None:

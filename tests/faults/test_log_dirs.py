@@ -8,6 +8,7 @@ where that is not allowed that test is skipped.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import struct
@@ -86,11 +87,11 @@ class Writer:
         eventually(lambda: len(self.acknowledged) >= until, "the partition is not written to")
 
 
-def eventually(check: Callable[[], bool], what: str) -> None:
+def eventually(check: Callable[[], bool], what: str, *, pause_s: float = 0.01) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not check():
         assert time.monotonic() < deadline, what
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 def described(client: RawClient) -> list[Any]:
@@ -325,3 +326,96 @@ def test_a_kill_with_two_directories_loses_nothing(broker: BrokerProcess) -> Non
     for partition, sent in acknowledged.items():
         assert len(sent) == 2000
         assert values(broker, "t", partition) == sent
+
+
+def move(client: RawClient, topic: str, partition: int, path: object) -> ErrorCode:
+    wanted = {"path": str(path), "topics": [{"name": topic, "partitions": [partition]}]}
+    reply = client.ask(ApiKey.ALTER_REPLICA_LOG_DIRS, 2, {"dirs": [wanted]})
+    code = reply.results[0].partitions[0].error_code
+    assert isinstance(code, ErrorCode)
+    return code
+
+
+def places(client: RawClient, topic: str, partition: int) -> dict[str, bool]:
+    """The directories where a partition lies, and whether it is only a copy there yet."""
+    return {
+        directory.log_dir: found.is_future_key
+        for directory in described(client)
+        for told in directory.topics
+        if told.name == topic
+        for found in told.partitions
+        if found.partition_index == partition
+    }
+
+
+def moved(client: RawClient, topic: str, partition: int, path: Path) -> Callable[[], bool]:
+    return lambda: places(client, topic, partition) == {str(path): False}
+
+
+def test_a_partition_moves_while_it_is_written(broker: BrokerProcess) -> None:
+    broker.start()
+    first, second = broker.data_dirs
+    acknowledged: list[bytes] = []
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": broker.bootstrap_servers, "enable.idempotence": True}
+    )
+
+    def told(error: Any, message: Any) -> None:
+        assert error is None, error
+        acknowledged.append(message.value())
+
+    numbers = itertools.count()
+
+    def write(count: int) -> None:
+        for number in itertools.islice(numbers, count):
+            value = b"%08d" % number * 50
+            producer.produce("t", value, partition=here, on_delivery=told)
+        assert producer.flush(DEADLINE_S) == 0
+
+    with RawClient(broker.bootstrap_servers) as client:
+        here, _ = two_partitions(broker, client, **{"segment.bytes": str(1 << 20)})
+        write(8000)
+        for target in (second, first, second):
+            assert move(client, "t", here, target) is OK
+            while not moved(client, "t", here, target)():
+                write(100)
+            write(100)
+        assert move(client, "t", here, second) is OK, "it is there already"
+        assert moved(client, "t", here, second)()
+        assert not list(first.glob(f"t-{here}"))
+        assert move(client, "t", here, first / "nowhere") is ErrorCode.log_dir_not_found
+        unknown = move(client, "new", 1, second)
+        assert unknown is ErrorCode.unknown_topic_or_partition
+        assert move(client, "new", 0, second) is unknown
+        create_topic(client, "new", partitions=2)
+        assert places(client, "new", 0) == places(client, "new", 1) == {str(second): False}
+        sent = values(broker, "t", here)
+        assert sent == acknowledged == sorted(set(sent))
+    broker.kill()
+    broker.start()
+    assert values(broker, "t", here) == acknowledged
+    write(10)
+    with RawClient(broker.bootstrap_servers) as client:
+        assert moved(client, "t", here, second)()
+
+
+def test_a_move_that_is_killed_goes_on(broker: BrokerProcess) -> None:
+    broker.start()
+    second = broker.data_dirs[1]
+    with RawClient(broker.bootstrap_servers) as client:
+        here, _ = two_partitions(broker, client)
+        with Writer(broker, "t", here) as writer:
+            writer.wait_for_more(300)
+        for _ in range(40):
+            sent = {here: batch([record(value=bytes(900_000))])}
+            assert produce(client, "t", sent)[here].error_code is OK
+        assert move(client, "t", here, second) is OK
+        copy = f"t-{here}.*-future"
+        eventually(lambda: any(second.glob(copy)), "there is no copy", pause_s=0.001)
+    broker.kill()
+    broker.start()
+    with RawClient(broker.bootstrap_servers) as client:
+        eventually(moved(client, "t", here, second), "the move did not go on")
+    found = values(broker, "t", here)
+    holds(found, writer)
+    assert len(found) == len(writer.acknowledged) + 40

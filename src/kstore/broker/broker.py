@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 from kstore.broker.checkpoints import Checkpoints
@@ -18,10 +19,11 @@ from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
 from kstore.broker.live_settings import LiveSettings
 from kstore.broker.log_dirs import LogDirs
+from kstore.broker.moves import Moves
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
 from kstore.configs import GroupConfig, Settings, group_config
-from kstore.errors import KafkaError
+from kstore.errors import ErrorCode, KafkaError
 from kstore.groups.coordinator import GroupCoordinator
 from kstore.log.log import Log
 from kstore.metadata.configs import Configs
@@ -66,6 +68,7 @@ class Broker:
         self.delete_topic_enable: bool = settings["delete.topic.enable"]
         log_dirs.subscribe(self._directory_failed)
         self._directories = Directories(runtime, log_dirs)
+        self._moves = Moves(runtime, log_dirs, self._directories, self._purge_later)
         self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
         self.groups = GroupCoordinator(runtime, self._group_log, self._group_config())
@@ -85,6 +88,9 @@ class Broker:
         """How long the files of what was deleted stay."""
         delay_ms: int = self.settings["log.segment.delete.delay.ms"]
         return delay_ms
+
+    def _purge_later(self) -> None:
+        self._directories.purge_later(self._delete_delay_ms)
 
     def _group_config(self) -> GroupConfig:
         """The coordinator's config. An offsets topic that is there keeps its partitions."""
@@ -109,12 +115,39 @@ class Broker:
         for opened in self.log_dirs:
             if (opened.topic, opened.partition) not in known:
                 log.warning("stray partition left alone directory=%s", opened.directory)
-        self._directories.purge_later(self._delete_delay_ms)
-        return self._take_over(wanted).map(lambda _: None)
+        self._purge_later()
+        return self._take_over(wanted).map(lambda _: self._go_on_moving())
+
+    def _go_on_moving(self) -> None:
+        for topic, index, path in self.log_dirs.unfinished():
+            partition = self.partitions.get(topic, index)
+            if partition is None:
+                continue
+            try:
+                self._moves.start(partition, path)
+            except KafkaError as error:
+                log.error("move not begun again partition=%s-%d reason=%s", topic, index, error)
+
+    def move(self, topic: str, index: int, path: str) -> None:
+        """Has a partition move to another data directory, or be made there once it exists.
+
+        Raises KafkaError if that can't be, or if it does not exist yet.
+        """
+        self.log_dirs.check_online(path)
+        partition = self.partitions.get(topic, index)
+        if partition is None and not self.partitions.is_offline(topic, index):
+            self.log_dirs.prefer(topic, index, Path(path))
+        partition = self.partitions.find(topic, index)
+        partition.log.check_usable()
+        here = partition.log.directory.parent == Path(path)
+        if not here and self.log_dirs.any_offline:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "a data directory is offline")
+        self._moves.start(partition, Path(path))
 
     def stop(self) -> None:
         """Lets the coordinator go; the logs are closed by who opened them."""
         self.groups.close()
+        self._moves.close()
         self._directories.close()
         for opened in self.log_dirs:
             opened.stop_timer()
@@ -218,6 +251,7 @@ class Broker:
         """Leads the partitions of `topics` no more, and renames their directories."""
         for topic in topics:
             for image in topic.partitions:
+                self._moves.stop(topic.name, image.index)
                 self.partitions.remove(topic.name, image.index)
                 if topic.name == OFFSETS_TOPIC:
                     self.groups.unload(image.index)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from kstore.broker.log_dirs import LogDirs
 from kstore.configs import LogConfig
@@ -21,6 +21,8 @@ from kstore.metadata.image import TopicImage
 from kstore.runtime import Later, Runtime, Timer
 
 __all__ = ["Directories"]
+
+T = TypeVar("T")
 
 log = logging.getLogger("kstore.directories")
 
@@ -114,6 +116,10 @@ class Directories:
         In turn with the other jobs: their directories are still the ones they were in.
         """
         return self._enqueue(lambda: self._log_dirs.remove_segments(taken))
+
+    def do(self, work: Callable[[], T]) -> Later[T]:
+        """Does something else with directories, in its turn."""
+        return self._enqueue(work)
 
     def close(self) -> None:
         if self._purge is not None:

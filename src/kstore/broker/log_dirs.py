@@ -39,6 +39,9 @@ log = logging.getLogger("kstore.log_dirs")
 
 _NO_TOPIC_ID = UUID(int=0)
 
+MAX_PREFERRED = 10_000
+"""How many wishes for partitions that don't exist are remembered."""
+
 Listener = Callable[[list[Log]], None]
 
 
@@ -48,11 +51,13 @@ def next_log_dirs(counts: Mapping[Path, int]) -> list[Path]:
 
 
 class LogDir(NamedTuple):
-    """A data directory: its volume, None if it is offline, and the logs in it."""
+    """A data directory: its volume, None if it is offline, the logs in it, and copies of logs of
+    other directories that are yet to take their places."""
 
     path: Path
     volume: Volume | None
     logs: Mapping[tuple[str, int], Log]
+    futures: Mapping[tuple[str, int], Log]
 
 
 class LogDirs:
@@ -79,6 +84,7 @@ class LogDirs:
         self._metadata_lock = metadata_lock
         self._listeners: list[Listener] = []
         self._prepared: Counter[Path] = Counter()
+        self._preferred: dict[tuple[str, int], Path] = {}
         for store in stores:
             store.on_failure = partial(runtime.call_on_loop, self._fail, store)
 
@@ -105,11 +111,11 @@ class LogDirs:
     def _describe(path: Path, store: Store | None) -> LogDir:
         if store is not None:
             try:
-                return LogDir(path, store.volume(), store.logs.copy())
+                return LogDir(path, store.volume(), store.logs.copy(), store.futures.copy())
             except OSError as error:
                 log.error("data directory can't be read directory=%s reason=%s", path, error)
                 store.report(error)
-        return LogDir(path, None, {})
+        return LogDir(path, None, {}, {})
 
     def __iter__(self) -> Iterator[Log]:
         """All logs. Any thread."""
@@ -136,10 +142,13 @@ class LogDirs:
         """Makes a new partition where it is best; `adopt` the log afterwards. Any thread, but one
         at a time. Raises KafkaError."""
         counts = {
-            store.directory: len(store.logs) + self._prepared[store.directory]
+            store.directory: len(store.logs) + len(store.futures) + self._prepared[store.directory]
             for store in self._stores
         }
         stores = {store.directory: store for store in self._stores}
+        preferred = self._preferred.get((topic.name, index))
+        if preferred in counts:
+            counts = {preferred: 0}
         failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "no data directory is left")
         for number, path in enumerate(next_log_dirs(counts)):
             try:
@@ -157,6 +166,7 @@ class LogDirs:
         """Takes a prepared log; False if its directory has failed since."""
         path = opened.directory.parent
         self._prepared[path] -= 1
+        self._preferred.pop((opened.topic, opened.partition), None)
         for store in self._stores:
             if store.directory == path:
                 store.adopt(opened)
@@ -185,6 +195,78 @@ class LogDirs:
         raise KafkaError(
             ErrorCode.KAFKA_STORAGE_ERROR, f"the directory of {opened.name} is offline"
         )
+
+    # Moves between directories
+
+    def prefer(self, topic: str, index: int, path: Path) -> None:
+        """Has a partition that is not there yet made in this directory, some day."""
+        if len(self._preferred) < MAX_PREFERRED:
+            self._preferred[topic, index] = path
+
+    def future_of(self, topic: str, index: int) -> Log | None:
+        """The copy of a partition that is being made."""
+        for store in self._stores:
+            if (topic, index) in store.futures:
+                return store.futures[topic, index]
+        return None
+
+    def unfinished(self) -> list[tuple[str, int, Path]]:
+        """The moves that the last run has not finished: partition, and where to."""
+        return [(*key, store.directory) for store in self._stores for key in store.unfinished]
+
+    def prepare_future(self, source: Log, path: Path, config: LogConfig, start_offset: int) -> Log:
+        """Makes what is to become the copy of a log. Any thread; `adopt_future` it afterwards.
+
+        Raises KafkaError.
+        """
+        for store in self._stores:
+            if store.directory == path:
+                return store.prepare_future(source, config, start_offset)
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"data directory {path} is offline")
+
+    def adopt_future(self, future: Log) -> None:
+        """The copy is told of from now on, and begins to be filled. Raises KafkaError."""
+        self._owner(future).futures[future.topic, future.partition] = future
+
+    def seal_future(self, source: Log, future: Log) -> None:
+        """Syncs a copy and what has to be known of it before `replace`. Any thread. KafkaError."""
+        store = self._owner(future)
+        future.flush()
+        try:
+            store.checkpoint()
+            store.mark_complete(future, self._owner(source))
+        except (OSError, StoreError) as error:
+            if isinstance(error, OSError):
+                store.report(error)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+
+    def replace(self, source: Log, future: Log) -> None:
+        """Puts a sealed copy that holds the same in the place of a log; `drop_source` is to follow.
+
+        Syncs on the loop: nothing may be appended meanwhile, and it is done once in a move. Raises
+        KafkaError, and then everything is as it was.
+        """
+        store = self._owner(future)
+        try:
+            future.flush()
+            store.promote(future)
+        except OSError as error:
+            raise future.disk_error(error, "moving") from error
+        self.forget(source)
+
+    def drop_source(self, source: Log, moved: Log) -> None:
+        """Renames the directory of a log that was moved away. Any thread. Raises KafkaError."""
+        self._owner(source).discard(source)
+        try:
+            self._owner(moved).finish_move(moved)
+        except OSError as error:
+            moved.on_disk_error(error)
+
+    def take_future(self, future: Log) -> None:
+        """A copy is given up; `discard` it."""
+        for store in self._stores:
+            if store.futures.get((future.topic, future.partition)) is future:
+                del store.futures[future.topic, future.partition]
 
     # Keeping
 

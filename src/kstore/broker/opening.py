@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from pathlib import Path
 
 from kstore.broker.log_dirs import LogDirs
@@ -50,6 +51,7 @@ def open_log_dirs(
     try:
         opening.take([metadata, *(path for path in paths if path != metadata)], node_id)
         stores = opening.load(paths, config, runtime, load_threads)
+        _finish_moves(stores)
         _check_unique(one for store in stores for one in store.logs.values())
     except BaseException:
         opening.give_up()
@@ -166,6 +168,22 @@ def _read_identity(files: Files, path: Path) -> MetaProperties | None:
 
 def _failure(path: Path, error: OSError) -> DirectoryFailure:
     return DirectoryFailure(f"the data directory {path} can't be opened: {error}")
+
+
+def _finish_moves(stores: list[Store]) -> None:
+    """Drops the logs whose complete copy in another directory has taken their name already.
+
+    Raises DirectoryFailure.
+    """
+    for store, other in permutations(stores, 2):
+        for key in store.logs.keys() & other.logs.keys():
+            try:
+                if store.moved_from(store.logs[key]) == other.directory_id:
+                    log.info("finishing the move of %s-%d to %s", *key, store.directory)
+                    other.delete(*key)
+                    store.finish_move(store.logs[key])
+            except OSError as error:
+                raise _failure(store.directory, error) from error
 
 
 def _check_unique(logs: Iterable[Log]) -> None:

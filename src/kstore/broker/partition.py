@@ -63,6 +63,11 @@ class Partition(PartitionEnds):
         self._commit(log.log_end_offset)
         self._coming: deque[tuple[Later[bytes], Later[Appended]]] = deque()
 
+    def move_to(self, log: Log) -> None:
+        """The partition's log is this one now; it holds the same."""
+        PartitionEnds.__init__(self, log)
+        self.log = log
+
     def _commit(self, offset: int) -> None:
         """All below `offset` is committed. What is stable, where read_committed ends, goes up to
         the first offset of an open transaction."""

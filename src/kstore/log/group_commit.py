@@ -14,7 +14,7 @@ from kstore.log.flush import SyncJob, sync_failed, sync_job
 from kstore.log.state import LogState
 from kstore.runtime import Later
 
-__all__ = ["when_synced"]
+__all__ = ["synced_elsewhere", "when_synced"]
 
 
 def when_synced(log: LogState, offset: int) -> Later[None]:
@@ -32,6 +32,15 @@ def when_synced(log: LogState, offset: int) -> Later[None]:
         # After what runs now: the appends of one turn of the loop share the sync.
         log.runtime.call_soon(_begin, log)
     return synced
+
+
+def synced_elsewhere(log: LogState) -> None:
+    """All that is in the log is on the disk in a copy of it: nobody has to wait any more."""
+    log.recovery_point = log.log_end_offset
+    waiters = list(log.sync_waiters)
+    log.sync_waiters.clear()
+    for _, synced in waiters:
+        synced.complete(None)
 
 
 def _begin(log: LogState) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "check_partition",
     "deletion_name",
     "file_name",
+    "future_name",
     "parse_directory",
     "parse_file",
     "partition_name",
@@ -93,6 +94,11 @@ def _marked_name(topic: str, partition: int, mark: str) -> str:
 def deletion_name(topic: str, partition: int) -> str:
     """A name for a partition's directory from when it is deleted until its files are gone."""
     return _marked_name(topic, partition, "delete")
+
+
+def future_name(topic: str, partition: int) -> str:
+    """A name for the directory of a partition's copy until it takes the partition's place."""
+    return _marked_name(topic, partition, "future")
 
 
 def stray_name(topic: str, partition: int) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "CLEAN_SHUTDOWN_TEXT",
     "LOCK",
     "META_PROPERTIES",
+    "MOVED_FROM",
     "PARTITION_METADATA",
     "MetaProperties",
     "format_partition_metadata",
@@ -30,6 +31,8 @@ __all__ = [
 LOCK = ".lock"
 META_PROPERTIES = "meta.properties"
 PARTITION_METADATA = "partition.metadata"
+MOVED_FROM = "kstore-moved-from"
+"""In a partition that was moved here: the directory.id of where it was, until that is gone."""
 
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 CLEAN_SHUTDOWN_TEXT = b'{"version":0,"brokerEpoch":-1}'

@@ -38,11 +38,13 @@ from kstore.log.names import (
     PartitionName,
     check_partition,
     deletion_name,
+    future_name,
     parse_directory,
     partition_name,
     stray_name,
 )
 from kstore.log.properties import (
+    MOVED_FROM,
     PARTITION_METADATA,
     format_partition_metadata,
     parse_partition_metadata,
@@ -70,9 +72,12 @@ class Store:
     """An open data directory; `open` makes one, `close` ends it.
 
     `cluster_id`, `node_id` and `directory_id` say whose it is, `clean_start` whether it was closed
-    cleanly before, `logs` maps (topic, partition) to the `Log`. `failure` is the error that says
-    that the directory's disk has failed; `on_failure` is called with the first one, on any thread.
-    What follows from it is decided by who set `on_failure`: logs that met no error go on.
+    cleanly before, `logs` maps (topic, partition) to the `Log`, `futures` to the copy that is
+    yet to take the place of one in another store; `unfinished` names the directories of those that
+    were futures in the last run.
+    `failure` is the error that says that the directory's disk has failed; `on_failure` is called
+    with the first one, on any thread. What follows from it is decided by who set `on_failure`: logs
+    that met no error go on.
     """
 
     def __init__(
@@ -89,6 +94,8 @@ class Store:
         self.on_failure: Callable[[], None] | None = None
         self.directory = directory
         self.logs: dict[_Partition, Log] = {}
+        self.futures: dict[_Partition, Log] = {}
+        self.unfinished: dict[_Partition, str] = {}
         self.cluster_id = self.directory_id = ""
         self.node_id = -1
         self.clean_start = False
@@ -195,7 +202,10 @@ class Store:
             parsed = parse_directory(name)
             if parsed is not None and not parsed.mark:
                 found.append((name, parsed))
-            elif parsed is None or parsed.mark != "delete":
+                continue
+            if parsed is not None and parsed.mark == "future":
+                self.unfinished[parsed.topic, parsed.partition] = name
+            if parsed is None or parsed.mark != "delete":
                 logger.warning("left alone %s, no partition of ours", self.directory / name)
         return found
 
@@ -261,7 +271,7 @@ class Store:
         """Lets everything go without writing anything: the disk has failed. Slices that are out
         stay readable as far as the disk lets them be read."""
         self._closed = True
-        for log in self.logs.values():
+        for log in [*self.logs.values(), *self.futures.values()]:
             log.stop_timer()
             log.abandon()
         self._handles.clear()
@@ -298,14 +308,44 @@ class Store:
         it or nothing. Raises KafkaError.
         """
         check_partition(topic, partition)
+        name = partition_name(topic, partition)
+        return self._make(name, topic, partition, topic_id, config, 0)
+
+    def prepare_future(self, source: Log, config: LogConfig, start_offset: int) -> Log:
+        """Makes the directory of what is to become the copy of a log in another store, from an
+        offset on, in place of an unfinished one. Any thread; put the log into `futures` afterwards.
+        Raises KafkaError."""
+        topic, partition = source.topic, source.partition
+        name = future_name(topic, partition)
+        unfinished = self.unfinished.pop((topic, partition), None)
+        if unfinished is not None:
+            hidden = self.directory / deletion_name(topic, partition)
+            try:
+                self._files.rename(self.directory / unfinished, hidden)
+            except OSError as error:
+                self.report(error)
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        return self._make(name, topic, partition, source.topic_id, config, start_offset)
+
+    def _make(
+        self,
+        name: str,
+        topic: str,
+        partition: int,
+        topic_id: UUID,
+        config: LogConfig,
+        start_offset: int,
+    ) -> Log:
         self._forget_offsets_of(topic, partition)
         files = self._files
-        directory = self.directory / partition_name(topic, partition)
+        directory = self.directory / name
         hidden = self.directory / deletion_name(topic, partition)
+        now_ms = self._runtime.time_ms()
         try:
             files.make_directory(hidden)
             log = self._new_log(hidden, topic, partition, topic_id, config)
-            log.segments.add(Segment.create(self._handles, hidden, 0, self._runtime.time_ms()))
+            log.segments.add(Segment.create(self._handles, hidden, start_offset, now_ms))
+            log.log_start_offset = log.log_end_offset = log.recovery_point = start_offset
             files.replace_file(hidden / PARTITION_METADATA, format_partition_metadata(topic_id))
             self._rename(log, directory)
         except OSError as error:
@@ -327,6 +367,27 @@ class Store:
         """Takes a prepared log into `logs`."""
         self.logs[log.topic, log.partition] = log
         return log
+
+    def mark_complete(self, future: Log, source: Store) -> None:
+        """Notes in a copy that is complete whose place it takes: from when it has its name on,
+        what is found in `source` is not the partition any more. Any thread. Raises OSError."""
+        self._files.replace_file(future.directory / MOVED_FROM, source.directory_id.encode())
+
+    def moved_from(self, log: Log) -> str | None:
+        """The id of the directory that a log was moved from, if that was not finished. OSError."""
+        data = self._files.read_file(log.directory / MOVED_FROM)
+        return None if data is None else data.decode("ascii", "replace")
+
+    def promote(self, future: Log) -> None:
+        """Gives a complete copy the name of its partition, and takes it into `logs`. OSError."""
+        key = future.topic, future.partition
+        self._rename(future, self.directory / partition_name(*key))
+        del self.futures[key]
+        self.logs[key] = future
+
+    def finish_move(self, log: Log) -> None:
+        """Forgets what `mark_complete` has noted. Any thread. Raises OSError."""
+        self._files.delete(log.directory / MOVED_FROM, missing_ok=True)
 
     def delete(self, topic: str, partition: int = 0) -> None:
         """Deletes a log: its directory is renamed at once, `remove_deleted` removes the files.
@@ -444,7 +505,7 @@ class Store:
         records that were deleted must not come back when its disk does."""
         recovery_points: dict[_Partition, int] = {}
         log_starts: dict[_Partition, int] = {}
-        for key, log in list(self.logs.items()):
+        for key, log in [*self.futures.items(), *self.logs.items()]:
             if log.failed is not None:
                 for now, before in zip(
                     (recovery_points, log_starts), self._checkpointed, strict=True
@@ -469,6 +530,9 @@ class Store:
         self._closed = True
         failure: Exception | None = None
         try:
+            for future in self.futures.values():
+                future.abandon()
+            self.futures.clear()
             for log in self.logs.values():
                 try:
                     log.close()

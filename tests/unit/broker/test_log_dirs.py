@@ -297,3 +297,95 @@ def test_a_log_whose_directory_fails_before_it_is_adopted(world: World) -> None:
     assert [log_dirs.adopt(log) for log in made] == [True, False]
     assert log_dirs.find(topic, 1) is None
     log_dirs.close()
+
+
+def begun_move(world: World) -> tuple[LogDirs, TopicImage, Log, Log]:
+    """A partition in a, and its sealed copy in b that holds the same."""
+    log_dirs = world.open("a", "b")
+    topic = a_topic("t")
+    assert world.make(log_dirs, topic) == ["a"]
+    source = log_dirs.find(topic, 0)
+    assert source is not None
+    for number in range(5):
+        source.append_records([(None, b"%d" % number)])
+    source.advance_log_start(2)
+    future = log_dirs.prepare_future(source, world.place / "b", LogConfig(), 2)
+    log_dirs.adopt_future(future)
+    found = source.read(2, 1 << 20, upto_offset=5)
+    assert found is not None
+    future.append_verbatim(found.read())
+    log_dirs.seal_future(source, future)
+    return log_dirs, topic, source, future
+
+
+def values(log: Log | None) -> list[bytes | None]:
+    assert log is not None
+    return [record.value for record in log.records()]
+
+
+def crash(world: World, log_dirs: LogDirs) -> None:
+    """Ends as a kill would: only locks are let go."""
+    for store in log_dirs._stores:
+        store.abandon()
+
+
+def names(directory: Path) -> list[str]:
+    """Those of partitions, without the unique parts of marked ones."""
+    found = [path.name for path in directory.iterdir() if path.is_dir()]
+    return sorted(name.partition(".")[0] + name[-7:] if "." in name else name for name in found)
+
+
+def test_a_copy_takes_the_place_of_its_log(world: World) -> None:
+    log_dirs, topic, source, future = begun_move(world)
+    told = [(list(one.logs), list(one.futures)) for one in log_dirs.describe()]
+    assert told == [([("t", 0)], []), ([], [("t", 0)])]
+    log_dirs.replace(source, future)
+    log_dirs.drop_source(source, future)
+    assert log_dirs.find(topic, 0) is future
+    assert names(world.place / "a") == ["t-0-delete"]
+    assert names(world.place / "b") == ["t-0"]
+    assert not (future.directory / "kstore-moved-from").exists()
+    log_dirs.close()
+    log_dirs = world.open("a", "b")
+    assert values(log_dirs.find(topic, 0)) == [b"2", b"3", b"4"]
+    log_dirs.close()
+
+
+def test_a_kill_before_the_copy_has_its_place_leaves_the_log(world: World) -> None:
+    log_dirs, topic, _, _ = begun_move(world)
+    crash(world, log_dirs)
+    log_dirs = world.open("a", "b")
+    found = log_dirs.find(topic, 0)
+    assert found is not None
+    assert found.directory.parent.name == "a"
+    assert log_dirs.unfinished() == [("t", 0, world.place / "b")]
+    again = log_dirs.prepare_future(found, world.place / "b", LogConfig(), 0)
+    log_dirs.adopt_future(again)
+    assert names(world.place / "b") == ["t-0-delete", "t-0-future"]
+    assert log_dirs.unfinished() == []
+    log_dirs.close()
+
+
+def test_a_kill_when_the_copy_has_its_place_leaves_the_copy(world: World) -> None:
+    log_dirs, topic, source, future = begun_move(world)
+    log_dirs.replace(source, future)
+    future.append_records([(None, b"later")])
+    crash(world, log_dirs)
+    assert names(world.place / "a") == names(world.place / "b") == ["t-0"]
+    log_dirs = world.open("a", "b")
+    found = log_dirs.find(topic, 0)
+    assert values(found) == [b"2", b"3", b"4", b"later"]
+    assert [len(one.logs) for one in log_dirs.describe()] == [0, 1]
+    assert names(world.place / "a") == ["t-0-delete"]
+    assert found is not None
+    assert not (found.directory / "kstore-moved-from").exists()
+    log_dirs.close()
+
+
+def test_a_wish_for_a_partition_that_is_not_there_yet(world: World) -> None:
+    log_dirs = world.open("a", "b")
+    for index in range(2):
+        log_dirs.prefer("t", index, world.place / "b")
+    assert world.make(log_dirs, a_topic("t", 3)) == ["b", "b", "a"]
+    assert world.make(log_dirs, a_topic("t", 1)) == ["a"], "granted once"
+    log_dirs.close()

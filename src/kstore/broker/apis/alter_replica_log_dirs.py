@@ -2,14 +2,12 @@
 
 - v1: the oldest that is served. v2: flexible.
 
-A partition that is to be moved to where it is already is moved; any other directory is
-LOG_DIR_NOT_FOUND. Left out: quotas (throttle time is 0) and authorization, until
-there are users.
+The answer says that the move has begun; DescribeLogDirs tells how far it is. For a partition that
+is not there yet the directory is remembered, while the broker runs. As in Kafka nothing is moved
+while a directory is offline. Left out: quotas, and authorization, until there are users.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
@@ -53,14 +51,10 @@ def _move(topic: str, partition: int, path: str, context: RequestContext) -> Err
     if len(f"{topic}-{partition}{ADDED_TO_NAME}") > MAX_NAME_SIZE:
         return ErrorCode.INVALID_TOPIC_EXCEPTION
     try:
-        context.broker.log_dirs.check_online(path)
-        found = context.broker.partitions.find(topic, partition)
+        context.broker.move(topic, partition, path)
     except KafkaError as error:
         return error.code
-    if found.log.failed is not None:
-        return ErrorCode.KAFKA_STORAGE_ERROR
-    here = found.log.directory.parent == Path(path)
-    return ErrorCode.NONE if here else ErrorCode.LOG_DIR_NOT_FOUND
+    return ErrorCode.NONE
 
 
 API = Api(ApiKey.ALTER_REPLICA_LOG_DIRS, handle)
