@@ -123,6 +123,60 @@ cdef struct Run:
     bint bad               # the record at `index` does not lie in its bytes
 
 
+cdef struct Source:
+    Column keys
+    Column values
+    Column headers
+    const int64_t *timestamps
+    int64_t timestamp_ms
+
+
+cdef inline bint put_record(const Source *source, Run *run) noexcept nogil:
+    """Writes the record at the run's index; False if it does not fit, or is bad."""
+    cdef Field key, value, headers
+    cdef int64_t timestamp = -1, delta = 0
+    cdef Py_ssize_t size
+    cdef unsigned char *at
+    if not (
+        get_field(&source.keys, run.index, &key)
+        and get_field(&source.values, run.index, &value)
+        and get_field(&source.headers, run.index, &headers)
+    ):
+        run.bad = True
+        return False
+    if source.timestamps != NULL:
+        timestamp = source.timestamps[run.index]
+    if timestamp == -1:
+        timestamp = source.timestamp_ms
+    if run.count > 0:
+        delta = <int64_t> (<uint64_t> timestamp - <uint64_t> run.base_timestamp)
+    size = (
+        1 + varint_size(delta) + varint_size(run.count) + field_size(&key) + field_size(&value)
+        + (1 if headers.size < 0 else headers.size)
+    )
+    if size > run.end - run.at - MAX_VARINT_SIZE:
+        run.needed = size + MAX_VARINT_SIZE
+        return False
+    at = put_varint(run.at, size)
+    at[0] = 0   # attributes
+    at = put_varint(at + 1, delta)
+    at = put_varint(at, run.count)
+    at = put_field(at, &key)
+    at = put_field(at, &value)
+    if headers.size < 0:
+        at[0] = 0
+        run.at = at + 1
+    else:
+        memcpy(at, headers.data, headers.size)
+        run.at = at + headers.size
+    if run.count == 0:
+        run.base_timestamp = run.max_timestamp = timestamp
+    elif timestamp > run.max_timestamp:
+        run.max_timestamp = timestamp
+    run.count += 1
+    run.index += 1
+    return True
+
 @cython.final
 cdef class BatchEncoder:
     """Makes batches of the records 0 to `count`, one after the other.
@@ -134,84 +188,38 @@ cdef class BatchEncoder:
     cdef Borrowed borrowed
     cdef Py_ssize_t count
     cdef Py_ssize_t index
-    cdef Column keys
-    cdef Column values
-    cdef Column headers
-    cdef const int64_t *timestamps
-    cdef int64_t timestamp_ms
+    cdef Source source
 
     def __cinit__(
         self, Py_ssize_t count, *, values=None, keys=None, headers=None, timestamps=None,
         int64_t timestamp_ms=-1
     ):
         self.count = count
-        self.timestamp_ms = timestamp_ms
+        self.source.timestamp_ms = timestamp_ms
         self.borrowed = Borrowed()
-        self.borrowed.column(values, count, &self.values)
-        self.borrowed.column(keys, count, &self.keys)
-        self.borrowed.column(headers, count, &self.headers)
+        self.borrowed.column(values, count, &self.source.values)
+        self.borrowed.column(keys, count, &self.source.keys)
+        self.borrowed.column(headers, count, &self.source.headers)
         if timestamps is not None:
-            self.timestamps = self.borrowed.items(timestamps, count)
+            self.source.timestamps = self.borrowed.items(timestamps, count)
 
-    cdef bint put_record(self, Run *run) noexcept nogil:
-        """Writes the record at the run's index; False if it does not fit, or is bad."""
-        cdef Field key, value, headers
-        cdef int64_t timestamp = -1, delta = 0
-        cdef Py_ssize_t size
-        cdef unsigned char *at
-        if not (
-            get_field(&self.keys, run.index, &key)
-            and get_field(&self.values, run.index, &value)
-            and get_field(&self.headers, run.index, &headers)
-        ):
-            run.bad = True
-            return False
-        if self.timestamps != NULL:
-            timestamp = self.timestamps[run.index]
-        if timestamp == -1:
-            timestamp = self.timestamp_ms
-        if run.count > 0:
-            delta = <int64_t> (<uint64_t> timestamp - <uint64_t> run.base_timestamp)
-        size = (
-            1 + varint_size(delta) + varint_size(run.count) + field_size(&key) + field_size(&value)
-            + (1 if headers.size < 0 else headers.size)
-        )
-        if size > run.end - run.at - MAX_VARINT_SIZE:
-            run.needed = size + MAX_VARINT_SIZE
-            return False
-        at = put_varint(run.at, size)
-        at[0] = 0   # attributes
-        at = put_varint(at + 1, delta)
-        at = put_varint(at, run.count)
-        at = put_field(at, &key)
-        at = put_field(at, &value)
-        if headers.size < 0:
-            at[0] = 0
-            run.at = at + 1
-        else:
-            memcpy(at, headers.data, headers.size)
-            run.at = at + headers.size
-        if run.count == 0:
-            run.base_timestamp = run.max_timestamp = timestamp
-        elif timestamp > run.max_timestamp:
-            run.max_timestamp = timestamp
-        run.count += 1
-        run.index += 1
-        return True
-
-    cdef bytes encode(self, Py_ssize_t capacity, Run *run):
+    cdef bytes encode(self, Py_ssize_t capacity, Run *result):
         """Records from `index` on in a batch of at most `capacity` bytes, whose header is blank."""
         cdef bytes batch = PyBytes_FromStringAndSize(NULL, capacity)
         cdef unsigned char *data = <unsigned char *> PyBytes_AS_STRING(batch)
+        cdef Source source = self.source   # local, so that the compiler can keep it in registers
+        cdef Run run
         run.at = data + HEADER_SIZE
         run.end = data + capacity
         run.index = self.index
         run.count = 0
+        run.base_timestamp = run.max_timestamp = -1
         run.needed = 0
         run.bad = False
         with nogil:
-            while run.index < self.count and self.put_record(run):
+            while run.index < self.count and put_record(&source, &run):
                 pass
+        result[0] = run
         return batch
 
     def next_batch(self, Py_ssize_t max_size):

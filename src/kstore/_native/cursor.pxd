@@ -70,22 +70,13 @@ cdef inline int64_t read_int64(Cursor *cursor) noexcept nogil:
 cdef inline uint64_t read_base_128(Cursor *cursor, int max_bytes) noexcept nogil:
     """Seven bits a byte, the lowest first; bits above the 64th are lost, as in Kafka."""
     cdef Py_ssize_t position = cursor.position
-    if not cursor.failed and position < cursor.end and cursor.data[position] < 0x80:
-        cursor.position = position + 1   # most are one byte
-        return cursor.data[position]
-    return read_long_base_128(cursor, max_bytes)
-
-
-cdef inline uint64_t read_long_base_128(Cursor *cursor, int max_bytes) noexcept nogil:
     cdef uint64_t value = 0
     cdef int shift = 0
-    cdef const unsigned char *byte
-    while shift < 7 * max_bytes:
-        byte = take(cursor, 1)
-        if byte == NULL:
-            return 0
-        value |= <uint64_t>(byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
+    while shift < 7 * max_bytes and position < cursor.end and not cursor.failed:
+        value |= <uint64_t>(cursor.data[position] & 0x7F) << shift
+        position += 1
+        if cursor.data[position - 1] < 0x80:
+            cursor.position = position
             return value
         shift += 7
     cursor.failed = True

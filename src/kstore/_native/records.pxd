@@ -61,32 +61,33 @@ cdef inline void read_header_fields(
 cdef inline void read_record(Cursor *cursor, RecordView *record) noexcept nogil:
     """Reads one record up to its last header. A record that is not exactly as long as it says
     fails the cursor."""
-    cdef Py_ssize_t size = read_varint(cursor)
-    cdef Py_ssize_t end = cursor.end
+    cdef Cursor inside = cursor[0]   # a copy, which the compiler can keep in registers
+    cdef Py_ssize_t size = read_varint(&inside)
     cdef const unsigned char *key
     cdef const unsigned char *value
     cdef Py_ssize_t key_size, value_size
     cdef int32_t left
-    if cursor.failed or size < 0 or size > end - cursor.position:
+    if inside.failed or size < 0 or size > inside.end - inside.position:
         cursor.failed = True
         return
-    cursor.end = cursor.position + size
-    read_int8(cursor)   # attributes: no bit of them is in use
-    record.timestamp_delta = read_varlong(cursor)
-    record.offset_delta = read_varint(cursor)
-    record.key = read_sized(cursor, &record.key_size)
-    record.value = read_sized(cursor, &record.value_size)
-    record.header_count = read_varint(cursor)
-    record.headers_at = cursor.position
+    inside.end = inside.position + size
+    read_int8(&inside)   # attributes: no bit of them is in use
+    record.timestamp_delta = read_varlong(&inside)
+    record.offset_delta = read_varint(&inside)
+    record.key = read_sized(&inside, &record.key_size)
+    record.value = read_sized(&inside, &record.value_size)
+    record.header_count = read_varint(&inside)
+    record.headers_at = inside.position
     left = record.header_count
-    if left < 0 or <Py_ssize_t> left * MIN_HEADER_SIZE > cursor.end - cursor.position:
-        cursor.failed = True
-    while left > 0 and not cursor.failed:
-        read_header_fields(cursor, &key, &key_size, &value, &value_size)
+    if left < 0 or <Py_ssize_t> left * MIN_HEADER_SIZE > inside.end - inside.position:
+        inside.failed = True
+    while left > 0 and not inside.failed:
+        read_header_fields(&inside, &key, &key_size, &value, &value_size)
         left -= 1
-    if cursor.position != cursor.end:
-        cursor.failed = True
-    cursor.end = end
+    if inside.position != inside.end:
+        inside.failed = True
+    cursor.position = inside.position
+    cursor.failed = inside.failed
 
 
 cdef enum WalkFault:

@@ -48,6 +48,9 @@ class Origin(Enum):
     COORDINATOR = "coordinator"
 
 
+_CLIENT = Origin.CLIENT  # an enum's member takes longer to find than a global
+
+
 class InvalidRecordError(KafkaError):
     """A batch refused because of single records: `record_errors` lists (index, message)."""
 
@@ -66,7 +69,7 @@ def append_batch(
     """
     if log.failed is not None or log.closed:
         log.check_usable()
-    by_client = origin is Origin.CLIENT
+    by_client = origin is _CLIENT
     header = built or validate(log, data, now_ms, by_client=by_client)
     idempotent = header.producer_id >= 0
     if idempotent and not header.is_control:
