@@ -12,6 +12,7 @@ LISTEN ?= 127.0.0.1:9092
 DATA_DIR ?= ./kstore-data
 SEED ?= 1
 MINUTES ?= 10
+COMMITS ?= 5
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ NATIVE := $(wildcard src/kstore/_native/*.pyx src/kstore/_native/*.pxd src/kstor
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test lint types package check conformance conformance-full bench bench-compare torture sanitize clean
+.PHONY: help serve test lint types package check conformance conformance-full bench bench-compare bench-history torture sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,7 +67,9 @@ conformance-full: $(BUILT)  ## the same, every suite, docs/conformance.md; then 
 bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/performance.md
 	$(BIN)/python bench/single_node.py --output bench/results/single_node.json
 	$(BIN)/python bench/steps.py --output bench/results/steps.json
-	$(BIN)/python bench/micro_append.py
+	$(BIN)/python bench/engine.py --output bench/results/engine.json
+	$(PYTEST) bench/compare_records.py --benchmark-timer=time.process_time \
+		--benchmark-columns=median --benchmark-json=bench/results/records.json
 	$(BIN)/python bench/report.py
 
 bench-compare: $(BUILT)  ## kstore, Kafka and Tansu in turn, an hour (JDK, Maven, Go); QUICK=1: minutes
@@ -75,6 +78,12 @@ bench-compare: $(BUILT)  ## kstore, Kafka and Tansu in turn, an hour (JDK, Maven
 		$(if $(WARM_UP),--warm-up $(WARM_UP)) $(if $(CONTINUE),--continue)
 	$(if $(QUICK),,$(BIN)/python bench/report.py)
 	$(if $(QUICK),,$(BIN)/python -m bench.compare.plots)
+
+bench-history: $(BUILT)  ## the micro benchmarks of the last COMMITS (5) commits, by asv, in build/asv
+	$(RETRY) $(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[bench]'
+	mkdir -p build/asv
+	cd bench && export HOME=$(CURDIR)/build/asv PATH=$(CURDIR)/$(BIN):$$PATH && asv machine --yes && \
+		asv run 'HEAD~$(COMMITS)..HEAD' && asv publish
 
 torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)

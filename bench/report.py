@@ -79,6 +79,74 @@ def lookups() -> str:
     return "\n".join([f"`{stored['command']}`:", "", *head, *rows])
 
 
+def engine() -> str:
+    """The table of `engine.json`: appends beside what copying and checking their bytes costs."""
+    stored = json.loads((RESULTS / "engine.json").read_text())
+    found: dict[str, Any] = stored["results"]
+    rows = [
+        (name, found[key])
+        for name, key in (
+            ("1 record of 32 bytes", "append_1_small_record"),
+            ("16 records of 1 KB", "append_16_records_of_1_KB"),
+            ("150 records of 100 bytes", "append_150_records_of_100_bytes"),
+        )
+    ]
+    return "\n".join(
+        [
+            f"`{stored['command']}`:",
+            "",
+            "| a batch of | append | of it the checks | copy + CRC alone | share | aim |",
+            "|---|---|---|---|---|---|",
+            *(
+                f"| {name} | {one['append_us']:.2f} µs | {one['check_us']:.2f} µs "
+                f"| {one['copy_and_crc_us']:.2f} µs | {one['share_of_limit']:.0%} "
+                f"| {'60 %' if one['copy_and_crc_us'] > 0.5 else ''} |"
+                for name, one in rows
+            ),
+        ]
+    )
+
+
+def records() -> str:
+    """The table of `records.json`: ratios to aiokafka's code in the same run."""
+    stored = json.loads((RESULTS / "records.json").read_text())
+    found: dict[str, float] = stored["results"]
+
+    def row(name: str, key: str, judge: str, aim: str = "") -> str:
+        ratio = found[judge] / found[key]
+        rate = 1e3 / found[key]
+        return f"| {name} | {found[key]:.1f} ns | {rate:.1f} | {ratio:.1f} | {aim} |"
+
+    make, read = "make_batches[aiokafka_batches]", "read_records[aiokafka_records]"
+    fields = "read_records[aiokafka_fields]"
+    lines = [
+        f"`{stored['command']}`, {stored['unit']}:",
+        "",
+        "| what | a record | million/s | times faster than aiokafka | aim |",
+        "|---|---|---|---|---|",
+        row("batches of 16 KB from tuples", "make_batches[kstore_batches]", make),
+        row("columns appended to a log, whole", "append_to_log[columns]", make, "10 times"),
+        row("lists appended to a log, whole", "append_to_log[lists]", make),
+        row("records iterated", "read_records[kstore_records]", read),
+        row(
+            "columns of a log, whole; against iterating and keeping each field",
+            "read_log_as_columns",
+            fields,
+            "20 million/s, 20 times",
+        ),
+        row("the same, against iterating alone", "read_log_as_columns", read, "20 times"),
+        "",
+        (
+            f"aiokafka itself: {found[make]:.0f} ns to add a record to a batch, "
+            f"{found[read]:.0f} ns to iterate one, {found[fields]:.0f} ns if its fields are kept "
+            "in lists (with Python's search for garbage); kafka-python: "
+            f"{found['make_batches[kafka_python_batches]']:.0f} ns and "
+            f"{found['read_records[kafka_python_records]']:.0f} ns."
+        ),
+    ]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "compare_how": lambda: comparison.notes(read_all(RESULTS)),
     "compare_targets": lambda: comparison.targets_table(read_all(RESULTS)),
@@ -87,6 +155,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "single_node": single_node,
     "steps": steps,
     "lookups": lookups,
+    "engine": engine,
+    "records": records,
 }
 
 

@@ -15,6 +15,7 @@ from bench.compare.results import read_all
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {
+    "bench/engine.py": ["--scale", "0.01"],
     "bench/single_node.py": ["--rounds", "1", "--scale", "0.01"],
     "bench/lookups.py": ["--count", "200"],
     "bench/steps.py": ["--count", "20"],
