@@ -38,9 +38,14 @@ IDLE_CONNECTIONS = 1000
 
 
 class BrokerProcess:
-    """`kstore serve` on a free port."""
+    """`kstore serve` on a free port, with `settings` and more in its environment."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: dict[str, str] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         ready = directory / "ready"
         started = time.perf_counter()
         self.process = subprocess.Popen(
@@ -49,7 +54,9 @@ class BrokerProcess:
                 "--listen", "127.0.0.1:0",
                 "--data-dir", str(directory / "data"),
                 "--ready-file", str(ready),
+                *(f"--set={name}={value}" for name, value in (settings or {}).items()),
             ],
+            env={**os.environ, **(environment or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -107,13 +114,13 @@ def framed(key: ApiKey, version: int, message: object) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def produce_frame(topic: str, batch: bytes) -> bytes:
+def produce_frame(topic: str, batch: bytes, acks: int = 1) -> bytes:
     partition = PartitionProduceData(index=0, records=batch)
     return framed(
         ApiKey.PRODUCE,
         9,
         ProduceRequest(
-            acks=1,
+            acks=acks,
             timeout_ms=30_000,
             topic_data=[TopicProduceData(name=topic, partition_data=[partition])],
         ),

@@ -18,6 +18,7 @@ TINY = {
     "bench/engine.py": ["--scale", "0.01"],
     "bench/single_node.py": ["--rounds", "1", "--scale", "0.01"],
     "bench/lookups.py": ["--count", "200"],
+    "bench/group_commit.py": ["--delays", "0", "--producers", "2", "--seconds", "0.2"],
     "bench/steps.py": ["--count", "20"],
 }
 
