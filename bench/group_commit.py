@@ -1,6 +1,6 @@
 """What acks=all on disk costs: many producers that share a sync, beside one sync for each batch.
 
-    python bench/group_commit.py [--delays 0,1,5,10] [--producers 1,64] [--seconds 3] [--output FILE]
+    python bench/group_commit.py [--delays 0,1,5,10] [--producers 1,64] [--output FILE]
     python bench/group_commit.py --address HOST:PORT ...
 
 Starts `kstore serve` on a disk whose syncs take so many milliseconds longer (`slow_sync.py`), once
