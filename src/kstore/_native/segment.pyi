@@ -5,13 +5,16 @@ from typing_extensions import Buffer
 from kstore._native.batch import BatchHeader
 from kstore._native.index import SegmentIndexer
 
-__all__ = ["FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter"]
+__all__ = ["AHEAD", "FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter", "touch"]
 
+AHEAD: Final[int]
 FITS: Final[int]
 GROW: Final[int]
 ROLL: Final[int]
 SPILL: Final[int]
 WRITE: Final[int]
+
+def touch(map: Buffer, position: int) -> None: ...
 
 @final
 class SegmentWriter:
@@ -28,6 +31,7 @@ class SegmentWriter:
     first_timestamp: int
     max_offset_entries: int
     max_time_entries: int
+    ahead_at: int
     through_file: bool
     @property
     def unwritten(self) -> bytes | None: ...
@@ -41,6 +45,6 @@ class SegmentWriter:
         leader_epoch: int,
         now_ms: int,
     ) -> int: ...
-    def wrote(self, header: BatchHeader) -> None: ...
+    def wrote(self, header: BatchHeader) -> int: ...
     def find(self, index_file: Buffer, file_count: int, offset: int) -> tuple[int, int]: ...
     def cut(self, size: int) -> None: ...

@@ -9,7 +9,8 @@ work on a map runs under a guard, so that a disk that fails under it is an OSErr
 import cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport INT32_MAX, INT64_MIN, int32_t, int64_t
+from libc.errno cimport EIO
+from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from kstore._native.batch cimport (
@@ -26,7 +27,7 @@ from kstore._native.batch cimport (
     wrapping_sum,
 )
 from kstore._native.big_endian cimport store16, store32, store64
-from kstore._native.guard cimport guarded
+from kstore._native.guard cimport guarded, kstore_guard_install, kstore_guarded
 from kstore._native.index cimport (
     OFFSET_ENTRY_SIZE,
     EntrySearch,
@@ -36,7 +37,13 @@ from kstore._native.index cimport (
 )
 from kstore._native.scan cimport Search, search_batch
 
-__all__ = ["FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter"]
+__all__ = ["AHEAD", "FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter", "touch"]
+
+cdef extern from *:
+    """
+    #define kstore_touch(byte) ((void) __atomic_fetch_or((byte), 0, __ATOMIC_RELAXED))
+    """
+    void kstore_touch(uint8_t *byte) nogil
 
 cdef enum:
     FITS = 0
@@ -44,11 +51,18 @@ cdef enum:
     ROLL = 2     # the batch belongs into a new segment
     SPILL = 3    # a page of index entries is to be moved to its file
     WRITE = 4    # `unwritten` is to be written to the file, at `size`
+    AHEAD = 5    # as FITS, and it is time to make ready what is needed next
 
     SPILL_COUNT = 512
+    PAGE_SIZE = 4096
 
 globals().update(
-    FITS=<int> FITS, GROW=<int> GROW, ROLL=<int> ROLL, SPILL=<int> SPILL, WRITE=<int> WRITE
+    FITS=<int> FITS,
+    GROW=<int> GROW,
+    ROLL=<int> ROLL,
+    SPILL=<int> SPILL,
+    WRITE=<int> WRITE,
+    AHEAD=<int> AHEAD,
 )
 
 
@@ -77,6 +91,42 @@ cdef void clear_bytes(void *arguments) noexcept nogil:
     memset(copy.to, 0, copy.size)
 
 
+cdef struct Pages:
+    uint8_t *first
+    uint8_t *end
+
+
+cdef void touch_pages(void *arguments) noexcept nogil:
+    cdef Pages *pages = <Pages *> arguments
+    cdef uint8_t *page = pages.first
+    while page < pages.end:
+        kstore_touch(page)
+        page += PAGE_SIZE
+
+
+def touch(map, Py_ssize_t position):
+    """Has the system give memory for what is mapped from `position` on; frees the GIL.
+
+    No byte changes, and others may write there meanwhile. Any thread. Raises OSError if the disk
+    fails.
+    """
+    cdef Py_buffer buffer
+    cdef Pages pages
+    cdef int failed
+    PyObject_GetBuffer(map, &buffer, PyBUF_WRITABLE)
+    try:
+        pages.first = <uint8_t *> buffer.buf + max(0, position)
+        pages.end = <uint8_t *> buffer.buf + buffer.len
+        failed = kstore_guard_install()
+        if not failed:
+            with nogil:
+                failed = kstore_guarded(touch_pages, &pages)
+        if failed:
+            raise OSError(EIO, "the disk failed under a mapped file")
+    finally:
+        PyBuffer_Release(&buffer)
+
+
 cdef struct ActiveSearch:
     EntrySearch entries
     Search batches
@@ -96,6 +146,7 @@ cdef class SegmentWriter:
     is set from outside: `max_size` in bytes, `roll_ms` after the first batch's timestamp (or
     `created_ms` if that has none), `max_entries` of each index together with those in the files.
 
+    `ahead_at` is the size from which on each append asks to make ready what is needed next.
     With `through_file` nothing is written to the map: `append` gives the batch out in `unwritten`,
     and `wrote` takes it in once it is in the file.
     """
@@ -111,6 +162,7 @@ cdef class SegmentWriter:
     cdef public int64_t first_timestamp
     cdef public Py_ssize_t max_offset_entries
     cdef public Py_ssize_t max_time_entries
+    cdef public Py_ssize_t ahead_at
     cdef public bint through_file
     cdef readonly bytes unwritten
 
@@ -120,6 +172,7 @@ cdef class SegmentWriter:
         self.indexer = indexer
         self.size = size
         self.first_timestamp = -1
+        self.ahead_at = INT64_MAX
 
     def __dealloc__(self):
         if self.attached:
@@ -168,8 +221,9 @@ cdef class SegmentWriter:
     ):
         """Appends the batch that starts at `header.position` of `data`, if it fits.
 
-        Returns FITS, or what has to be done first and then nothing has happened. `header` becomes
-        that of the batch as it stands in the log. Raises OSError if the disk fails.
+        Returns FITS or AHEAD, or else what has to be done first; then nothing has happened.
+        `header` becomes that of the batch as it stands in the log. Raises OSError if the disk
+        fails.
         """
         cdef Header fields = header.header
         cdef Copy copy
@@ -205,15 +259,17 @@ cdef class SegmentWriter:
         header.header = fields
         if self.through_file:
             return WRITE
-        self.take(header)
-        return FITS
+        return self.take(header)
 
     def wrote(self, BatchHeader header not None):
-        """The batch in `unwritten`, whose header this is, stands in the file at `size` now."""
+        """The batch in `unwritten`, whose header this is, stands in the file at `size` now.
+
+        Returns FITS or AHEAD.
+        """
         if self.unwritten is None or header.size != len(self.unwritten):
             raise ValueError("no such batch was given out")
         self.unwritten = None
-        self.take(header)
+        return self.take(header)
 
     cdef int take(self, BatchHeader header) except -1:
         """Counts in the batch at the end of the file."""
@@ -221,7 +277,7 @@ cdef class SegmentWriter:
         if self.size == 0:
             self.first_timestamp = header.header.max_timestamp
         self.size += header.size
-        return 0
+        return AHEAD if self.size >= self.ahead_at else FITS
 
     def find(self, index_file, Py_ssize_t file_count, int64_t offset):
         """Where the batch that holds `offset`, or the first one after it, begins, and its size.

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from kstore._native import batch as batch_faults
 from kstore._native import validate as faults
 from kstore._native.batch import HEADER_SIZE, Appended, BatchError, BatchHeader, walk
-from kstore._native.segment import FITS, GROW, ROLL, WRITE
+from kstore._native.segment import AHEAD, FITS, GROW, ROLL, WRITE
 from kstore._native.validate import InvalidBatch, validate_batch, validate_records
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.compression import decompress
 from kstore.log.flush import flush_if_due
-from kstore.log.roll import roll
+from kstore.log.roll import make_ahead, roll
 from kstore.log.state import LogState
 from kstore.log.transaction_index import note_aborted
 
@@ -154,8 +154,10 @@ def _write(
                 _check_fits_segment(log, header)
                 roll(log, base_offset, now_ms)
                 writer = log.activate()
+            elif need == AHEAD or (need == WRITE and log.segments.active.write(header) == AHEAD):
+                make_ahead(log)
+                break
             elif need == WRITE:
-                log.segments.active.write(header)
                 break
             else:
                 log.segments.active.spill_indexes(log.config.segment_index_bytes)

@@ -18,7 +18,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, suppress, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +154,14 @@ class Files:
     def map(self, descriptor: int, size: int) -> mmap.mmap:
         """The first `size` bytes, shared and writable; unmapped when the last view is gone."""
         return _map(descriptor, size, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def unmap(self, map: mmap.mmap) -> None:
+        """Ends a map now rather than with its last reference; it stays while it has views.
+
+        Without the GIL: the system takes a while to forget all pages.
+        """
+        with suppress(BufferError):
+            map.close()
 
     def map_to_read(self, descriptor: int, size: int) -> Buffer:
         """The first `size` bytes as they are at any time, to be touched under a guard only.

@@ -19,6 +19,7 @@ from kstore.log.epochs import LeaderEpochs
 from kstore.log.files import Files
 from kstore.log.handles import Handle
 from kstore.log.state import LogState
+from kstore.log.tasks import Task, WriteSnapshot
 from kstore.runtime import Later
 
 __all__ = [
@@ -36,16 +37,19 @@ _NEVER = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class SyncJob:
-    """What has to be synced for everything below `offset` to be on the disk."""
+    """What has to be done and synced for everything below `offset` to be on the disk."""
 
     offset: int
     files: Files
+    tasks: list[Task]
     handles: list[Handle]
     epochs: LeaderEpochs
     new_names: list[Path]
 
     def run(self) -> None:
         """Any thread. Raises OSError."""
+        for task in self.tasks:
+            task.run()
         for handle in self.handles:
             self.files.sync(handle.descriptor)
         self.epochs.sync()
@@ -63,10 +67,12 @@ def sync_job(log: LogState, offset: int, start: int, also: Handle | None = None)
         if segment.base_offset < offset or segment is log.segments.first
     ]
     is_new = any(segment.base_offset >= start for segment in segments)
+    tasks: list[Task] = [segment.trim for segment in segments if segment.trim is not None]
     handles = [handle for segment in segments for handle in segment.open_files()]
     if also is not None:
         handles.append(also)
-    return SyncJob(offset, log.files, handles, log.epochs, [log.directory] if is_new else [])
+    new_names = [log.directory] if is_new else []
+    return SyncJob(offset, log.files, tasks, handles, log.epochs, new_names)
 
 
 def flush(log: LogState) -> None:
@@ -91,13 +97,17 @@ def _sync(log: LogState, start: int, also: Handle | None = None) -> None:
     log.recovery_point = job.offset
 
 
-def flush_in_worker(log: LogState, offset: int, also: Handle | None = None) -> None:
-    """Syncs everything below `offset`, and the file `also`, in a worker. Raises OSError."""
-    job = sync_job(log, offset, log.recovery_point, also)
+def flush_in_worker(log: LogState, offset: int, before: WriteSnapshot | None = None) -> None:
+    """Syncs everything below `offset` in a worker, once `before` is done. Raises OSError."""
+    job = sync_job(log, offset, log.recovery_point)
     truncations = log.truncations
+    if before is not None:
+        job.tasks.insert(0, before)
 
     def finish(done: Later[None]) -> None:
         error = done.error
+        if before is not None:
+            log.snapshots.remove(before)
         if isinstance(error, OSError):
             if not log.closed:
                 sync_failed(log, error)

@@ -81,6 +81,14 @@ class Handles:
                 self._open[path] = handle
         return handle
 
+    def renamed(self, old: Path, new: Path) -> None:
+        """The file at `old` has the name `new` now."""
+        with self._lock:
+            self._open.pop(new, None)
+            handle = self._open.pop(old, None)
+            if handle is not None:
+                self._open[new] = handle
+
     def _make_room(self) -> None:
         while len(self._open) >= self._limit:
             path, oldest = self._open.popitem(last=False)

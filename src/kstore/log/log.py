@@ -307,6 +307,9 @@ class Log(LogState):
         if self.writer is None and self.recovery_point == self.log_end_offset:
             flush(self)
             return
+        if self.next_segment is not None:
+            self.next_segment.discard()
+            self.next_segment = None
         try:
             self.finish_indexes()
             self.segments.active.seal()
@@ -320,5 +323,7 @@ class Log(LogState):
         """Lets maps and files go without writing anything: the log is deleted, or failed."""
         self.closed = True
         self.writer = None
+        if self.next_segment is not None:
+            self.next_segment.cancel()
         for segment in self.segments.all():
             segment.release()

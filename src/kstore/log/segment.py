@@ -18,11 +18,13 @@ from kstore._native.scan import find_batch, find_newer, read_headers
 from kstore._native.segment import SegmentWriter
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
+from kstore.log.ahead import NextSegment, Room
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
 from kstore.log.index import OffsetIndex, TimeEntry, TimeIndex
 from kstore.log.names import INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, file_name
 from kstore.log.slices import Slice
+from kstore.log.tasks import Trim
 
 __all__ = ["Segment"]
 
@@ -30,6 +32,8 @@ _SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index poi
 _PAGE_SIZE = 4096
 _SECOND_STEP = 64 << 10
 _MAX_STEP = 4 << 20
+_AHEAD_CAPACITY = 256 << 10  # a segment that grows beyond is busy: what follows is made ahead
+_NEVER = (1 << 63) - 1
 _Find = Callable[[bytes, int, int, int], tuple[int, int]]
 
 
@@ -40,7 +44,9 @@ class Segment:
         "_handles",
         "_map",
         "_max_time",
+        "_old_map",
         "_readable",
+        "_room",
         "_size",
         "base_offset",
         "created_ms",
@@ -48,6 +54,7 @@ class Segment:
         "offsets",
         "path",
         "times",
+        "trim",
         "writer",
     )
 
@@ -60,8 +67,11 @@ class Segment:
         self._handles = handles
         self._size = size
         self._map: mmap.mmap | None = None
+        self._old_map: mmap.mmap | None = None
         self._readable: memoryview | None = None
+        self._room: Room | None = None
         self._max_time: TimeEntry | None = None
+        self.trim: Trim | None = None
         self.directory = directory
         self.path = directory / file_name(base_offset, LOG)
         self.offsets = OffsetIndex(
@@ -83,6 +93,23 @@ class Segment:
         segment.offsets.create()
         segment.times.create()
         return segment
+
+    @classmethod
+    def take(
+        cls,
+        handles: Handles,
+        directory: Path,
+        base_offset: int,
+        created_ms: int,
+        ahead: NextSegment,
+    ) -> Segment | None:
+        """As `create`, with the files that were made ahead; None if they were not.
+
+        Such a segment has room already: it is to be activated at once, and sealed in the end.
+        """
+        segment = cls(handles, directory, base_offset, size=0, created_ms=created_ms)
+        segment._map = ahead.take(base_offset)
+        return None if segment._map is None else segment
 
     def __repr__(self) -> str:
         return f"Segment({self.path}, size {self.size})"
@@ -202,6 +229,12 @@ class Segment:
                 writer.first_timestamp = next(self.headers()).max_timestamp
             self.offsets.tail, self.times.tail = indexer.offsets, indexer.times
             self.writer = writer
+            if self.trim is not None:
+                # It was sealed, but no other could follow. What was to be cut off is used again.
+                self.trim.cancel()
+                self.trim = None
+            if self._map is not None:
+                self._attach(self._map, busy=True)
         self.configure(config, roll_ms)
         return self.writer
 
@@ -239,10 +272,20 @@ class Segment:
         """
         writer = self.writer
         assert writer is not None, "only an active segment grows"
+        map = self._take_room()
+        if map is None:
+            map = self._make_room(writer, writer.size + batch_size)
+        self._attach(map, busy=writer.capacity >= _AHEAD_CAPACITY)
+
+    def _take_room(self) -> mmap.mmap | None:
+        """The next step, if it was made ahead; it won't be made afterwards."""
+        room, self._room = self._room, None
+        return None if room is None else room.take()
+
+    def _make_room(self, writer: SegmentWriter, needed: int) -> mmap.mmap:
         files = self._handles.files
         handle = self._handles.get(self.path)
         old = max(writer.capacity, writer.size)
-        needed = writer.size + batch_size
         capacity = self._next_capacity(writer, needed)
         try:
             files.preallocate(handle.descriptor, old, capacity - old)
@@ -256,7 +299,29 @@ class Segment:
             except OSError:
                 files.truncate(handle.descriptor, old)
                 raise
-        self._attach(files.map(handle.descriptor, capacity))
+        return files.map(handle.descriptor, capacity)
+
+    def room_ahead(self, *, touched: bool) -> Room | None:
+        """The next step, to be made by a worker; None if the segment grows no more."""
+        writer = self.writer
+        assert writer is not None
+        writer.ahead_at = _NEVER
+        capacity = self._next_capacity(writer, writer.capacity)
+        if capacity <= writer.capacity:
+            return None
+        size = capacity - writer.capacity
+        handle = self._handles.get(self.path)
+        old, self._old_map = self._old_map, None
+        self._room = Room(
+            self._handles.files, handle, writer.capacity, size, touched=touched, old=old
+        )
+        return self._room
+
+    def next_ahead(self, *, touched: bool) -> NextSegment:
+        """The segment that will follow, to be made by a worker: with room as this one had it."""
+        assert self.writer is not None
+        size = min(_MAX_STEP, max(_SECOND_STEP, self.writer.max_size // 16))
+        return NextSegment(self._handles, self.directory, size, touched=touched)
 
     @staticmethod
     def _next_capacity(writer: SegmentWriter, needed: int) -> int:
@@ -271,14 +336,20 @@ class Segment:
         pages = -(-wanted // _PAGE_SIZE) * _PAGE_SIZE
         return max(needed, min(pages, writer.max_size))
 
-    def _attach(self, map: mmap.mmap) -> None:
-        assert self.writer is not None
-        self.writer.attach(map)
-        self._map = map
+    def _attach(self, map: mmap.mmap, *, busy: bool) -> None:
+        writer = self.writer
+        assert writer is not None
+        old = writer.capacity
+        writer.attach(map)
+        step = writer.capacity - old
+        writer.ahead_at = writer.capacity - step // 2 if busy else _NEVER
+        if map is not self._map:
+            # A worker lets the old one go, if one comes by.
+            self._map, self._old_map = map, self._map
         self._readable = memoryview(map).toreadonly()
 
-    def write(self, header: BatchHeader) -> None:
-        """Writes the batch that the writer has given out to the file. Raises OSError.
+    def write(self, header: BatchHeader) -> int:
+        """Writes the batch that the writer has given out to the file; FITS or AHEAD. OSError.
 
         For a log that is synced again and again: a write beside a sync waits less than one to a
         map, whose pages the sync takes away.
@@ -288,12 +359,13 @@ class Segment:
         assert writer.unwritten is not None
         handle = self._handles.get(self.path)
         self._handles.files.write(handle.descriptor, writer.unwritten, writer.size)
-        writer.wrote(header)
+        return writer.wrote(header)
 
     def seal(self) -> None:
-        """Ends writing: the last time entry, all entries in their files, the log file trimmed.
+        """Ends writing: the last time entry, all entries in their files.
 
-        The map lives on until its last slice is gone. Idempotent. Raises OSError.
+        The log file is to be trimmed yet, by `trim`: syncs do that. The map lives on until its
+        last slice is gone. Idempotent. Raises OSError.
         """
         writer = self.writer
         if writer is None:
@@ -302,18 +374,21 @@ class Segment:
         self.offsets.finish()
         self.times.finish()
         handle = self._handles.get(self.path)
-        self._handles.files.truncate(handle.descriptor, writer.size)
+        self._take_room()
+        maps = [map for map in (self._map, self._old_map) if map is not None]
+        self.trim = Trim(self._handles.files, handle, writer.size, maps)
         self._max_time = self.max_time()
         self.release()
 
     def release(self) -> None:
         """Lets the map go without writing anything; slices of it stay readable."""
+        self._take_room()
         writer = self.writer
         if writer is not None:
             self._size = writer.size
             self.offsets.detach()
             self.times.detach()
-            self.writer = self._map = self._readable = None
+            self.writer = self._map = self._old_map = self._readable = None
             writer.detach()
 
     def recovered(self, size: int, max_timestamp: int, max_timestamp_offset: int) -> None:
@@ -334,6 +409,9 @@ class Segment:
         if writer is not None:
             writer.cut(size)
         if self._map is None:
+            if self.trim is not None:
+                self.trim.cancel()
+                self.trim = None
             handle = self._handles.get(self.path)
             self._handles.files.truncate(handle.descriptor, size)
             self._size = size

@@ -17,6 +17,7 @@ from kstore.log.names import SNAPSHOT, file_name, parse_file
 from kstore.log.producers import CorruptSnapshotError
 from kstore.log.segment import Segment
 from kstore.log.state import LogState
+from kstore.log.tasks import WriteSnapshot
 from kstore.log.transaction_index import note_aborted
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "rebuild_producers",
     "remove_stray_snapshots",
     "snapshot_offsets",
+    "snapshot_task",
     "write_snapshot",
 ]
 
@@ -49,8 +51,23 @@ def write_snapshot(log: LogState, offset: int) -> Path:
     return path
 
 
+def snapshot_task(log: LogState, offset: int) -> WriteSnapshot:
+    """Writes and syncs the producers as they are now, before `offset`, whenever it is run.
+
+    Until it is done it is among `log.snapshots`, so that a truncation can cancel it.
+    """
+    log.producers.end_offset = offset
+    path = _path(log, offset)
+    log.handles.forget(path)
+    task = WriteSnapshot(log.files, path, log.producers.snapshot())
+    log.snapshots.append(task)
+    return task
+
+
 def delete_snapshots_above(log: LogState, offset: int) -> None:
     """Removes the snapshots of what is no longer in the log."""
+    for task in log.snapshots:
+        task.cancel()
     for found in snapshot_offsets(log):
         if found > offset:
             log.files.delete(_path(log, found), missing_ok=True)

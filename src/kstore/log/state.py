@@ -25,12 +25,14 @@ from kstore._native.segment import SegmentWriter
 from kstore._native.validate import AppendRules
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError, ErrorCode, KafkaError
+from kstore.log.ahead import NextSegment
 from kstore.log.compression import Codec
 from kstore.log.epochs import LeaderEpochs
 from kstore.log.files import TEMPORARY_ERRNOS, Files
 from kstore.log.handles import Handles
 from kstore.log.producers import ProducerStates
 from kstore.log.segment import Segment
+from kstore.log.tasks import WriteSnapshot
 from kstore.runtime import Later, Runtime, Timer
 
 __all__ = ["LogState", "Segments", "append_rules", "stored_codec"]
@@ -129,6 +131,7 @@ class LogState(LogEnds):
         "flushes",
         "handles",
         "leader_epoch",
+        "next_segment",
         "on_disk_error",
         "partition",
         "producers",
@@ -137,6 +140,7 @@ class LogState(LogEnds):
         "rules",
         "runtime",
         "segments",
+        "snapshots",
         "sync_waiters",
         "syncing",
         "topic",
@@ -177,6 +181,8 @@ class LogState(LogEnds):
         self.writer: SegmentWriter | None = None
         self.truncations = 0
         self.flush_timer: Timer | None = None
+        self.next_segment: NextSegment | None = None
+        self.snapshots: list[WriteSnapshot] = []
         self.syncing = False
         self.sync_waiters: deque[tuple[int, Later[None]]] = deque()
         self.failed = None

@@ -124,6 +124,9 @@ class FaultyFiles(Files):
         super().rename(old, new)
         for path in [path for path in self._synced if path == old or old in path.parents]:
             self._synced[new / path.relative_to(old)] = self._synced.pop(path)
+        for descriptor, path in list(self._paths.items()):
+            if path == old:
+                self._paths[descriptor] = new
         if old in self._names:
             self._names[new] = {name: new / name for name in self._names.pop(old)}
 
