@@ -18,7 +18,7 @@ from kstore.testing.faulty_files import FaultyFiles
 from kstore.testing.manual import ManualRuntime
 from tests.support.logs import NOW_MS, batch, make_log, open_store, values
 
-APPENDS = 60
+APPENDS = 70
 
 
 class CrashingFiles(FaultyFiles):
@@ -71,8 +71,7 @@ def test_a_crash_at_every_call(tmp_path: Path, seed: int, through_file: bool) ->
         log.append(batch(value), now_ms=NOW_MS)
         sent.append(value)
         files.count += 1
-        if choose.random() < 0.5:
-            runtime.run_workers(1)
+        runtime.run_workers(choose.randrange(4))
     runtime.run_workers()
     store.close()
     assert len(log.segments) > 2
