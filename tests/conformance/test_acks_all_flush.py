@@ -32,7 +32,6 @@ class Disk:
         self.entered = threading.Event()
         self.free = threading.Event()
         self.free.set()
-        self.fails = False
         self.count = 0
         self._sync = os.fdatasync
 
@@ -41,8 +40,6 @@ class Disk:
             self.count += 1
             self.entered.set()
             assert self.free.wait(TIMEOUT_S)
-            if self.fails:
-                raise OSError(5, "the disk has failed")
         self._sync(descriptor)
 
 
@@ -137,24 +134,6 @@ def test_an_answer_waits_no_longer_than_was_asked(broker: BrokerThread, disk: Di
         reply = client.ask(ApiKey.PRODUCE, 9, values)
         # What took too long is in the log all the same, as in Kafka.
         assert reply.responses[0].partition_responses[0].base_offset == 1
-
-
-def test_a_failed_sync_is_told_and_takes_the_partition_offline(
-    broker: BrokerThread, disk: Disk
-) -> None:
-    disk.fails = True
-    sender = Sender(broker, "all")
-    sender.send(3)
-    sender.flush()
-    storage_error = confluent_kafka.KafkaError.KAFKA_STORAGE_ERROR
-    assert sender.errors == [storage_error] * 3
-    disk.fails = False
-    before = disk.count
-    sender.send(1)
-    sender.flush()
-    assert sender.errors == [storage_error] * 4
-    assert disk.count == before
-    assert visible(broker) == 0
 
 
 def test_a_group_commits_offsets_that_are_on_disk(broker: BrokerThread, disk: Disk) -> None:
