@@ -183,6 +183,14 @@ def test_the_text_is_in_the_style_of_kafkas_tool(bench: Bench) -> None:
     assert second.startswith("Closed loop: ")
 
 
+def test_an_error_of_the_broker_is_one_line(broker: BrokerProcess, bench: Bench) -> None:
+    topic = "bench-refuses"
+    create_topic(broker.bootstrap_servers, topic, 1)
+    large = ("--record-size", "2000000", "--num-records", "1")
+    said = bench.fail("produce", "--topic", topic, *large)
+    assert said.startswith(f"kstore: producing to '{topic}': ")
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

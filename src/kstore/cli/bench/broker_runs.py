@@ -28,10 +28,6 @@ from kstore.cli.progress import Working
 
 __all__ = ["bench_connections", "bench_end_to_end", "bench_fetch", "bench_produce"]
 
-# A run has about so many intervals, none of them shorter than this.
-_INTERVAL_COUNT = 120
-_MIN_INTERVAL_S = 0.1
-
 
 def _process(options: LoadOptions) -> BrokerProcess | None:
     return None if options.broker_pid is None else BrokerProcess(options.broker_pid)
@@ -42,8 +38,7 @@ def _recording(options: LoadOptions, title: str, load: Load) -> Iterator[Recorde
     """A recorder whose intervals are shown as they end."""
     process = _process(options)
     with LiveLine(title, None if load.num_records else load.duration_s) as line:
-        interval_s = max(_MIN_INTERVAL_S, load.duration_s / _INTERVAL_COUNT)
-        yield Recorder(interval_s, process=process, on_interval=line.show)
+        yield Recorder(process=process, on_interval=line.show)
 
 
 def bench_produce(options: ProduceOptions) -> list[Result]:
@@ -128,4 +123,4 @@ def _fill(target: Target, load: Load, seed: int) -> None:
         acks=1,
     )
     with Working("filling the topic"):
-        produce(target, filling, seed, Recorder(_MIN_INTERVAL_S))
+        produce(target, filling, seed, Recorder())

@@ -1,7 +1,8 @@
 """What a run measures while it goes on: requests done, and what the broker's process cost.
 
-Counted in intervals of a fixed length, so that a run is also a picture over time. Before `begin`
-nothing is counted: that is the warm-up. Times are ns of `perf_counter_ns`. One thread.
+Counted in intervals, a hundred or two of a long run, so that a run is also a picture over time.
+Before `begin` nothing is counted: that is the warm-up. Times are ns of `perf_counter_ns`. One
+thread.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from kstore.cli.bench.broker_process import BrokerProcess, ProcessCost
 from kstore.cli.bench.histogram import Histogram
 
 __all__ = ["Interval", "Recorder"]
+
+_MAX_COUNT = 240
 
 
 @dataclass(slots=True)
@@ -28,8 +31,10 @@ class Interval:
     latency: Histogram = field(default_factory=Histogram)
     cost: ProcessCost | None = None
 
-    def joined(self, later: Interval) -> Interval:
-        """This interval with what was done in the one after it."""
+    def join(self, later: Interval) -> Interval:
+        """This interval, with the one after it become part of it."""
+        self.end_ns = later.end_ns
+        self.cost = later.cost
         self.request_count += later.request_count
         self.record_count += later.record_count
         self.batch_size += later.batch_size
@@ -42,11 +47,12 @@ class Recorder:
 
     def __init__(
         self,
-        interval_s: float,
         *,
+        interval_s: float = 0.1,
         process: BrokerProcess | None = None,
         on_interval: Callable[[Interval], None] | None = None,
     ) -> None:
+        """`interval_s` is doubled, and intervals are joined in pairs, when there are many."""
         self._interval_ns = int(interval_s * 1e9)
         self._process = process
         self._on_interval = on_interval
@@ -85,7 +91,7 @@ class Recorder:
         if self._began_ns is not None:
             elapsed_ns = max(now_ns - self._began_ns, self._current.start_ns + 1)
             if self.intervals and elapsed_ns - self._current.start_ns < self._interval_ns // 2:
-                self._current = self.intervals.pop().joined(self._current)
+                self._current = self.intervals.pop().join(self._current)
             self._close(elapsed_ns)
             self.load_processor_s = time.process_time() - self._load_began_s
 
@@ -94,5 +100,9 @@ class Recorder:
         interval.end_ns = elapsed_ns
         interval.cost = self._process.cost() if self._process else None
         self.intervals.append(interval)
+        if len(self.intervals) == _MAX_COUNT:
+            pairs = zip(self.intervals[::2], self.intervals[1::2], strict=True)
+            self.intervals = [first.join(second) for first, second in pairs]
+            self._interval_ns *= 2
         if self._on_interval is not None:
             self._on_interval(interval)

@@ -19,7 +19,7 @@ MS = 1_000_000
 
 def result_of(part: str, latencies_ms: list[int]) -> Result:
     """A run of a second, a request every ms, in ten intervals."""
-    recorder = Recorder(0.1)
+    recorder = Recorder()
     recorder.begin(0)
     for number, latency_ms in enumerate(latencies_ms):
         recorder.turn(number * MS)

@@ -20,7 +20,7 @@ def all_due(schedule: Schedule, now_ns: int) -> list[tuple[int, int]]:
 
 def test_a_pause_moves_no_request_of_a_fixed_schedule() -> None:
     load = Load(rate=1000.0, duration_s=0.05, warmup_s=0.0)
-    schedule = Schedule(load, 10, Recorder(1))
+    schedule = Schedule(load, 10, Recorder())
     schedule.start(START)
     assert all_due(schedule, START) == [(START, 10)]
     assert schedule.next_ns == START + 10 * MS
@@ -31,7 +31,7 @@ def test_a_pause_moves_no_request_of_a_fixed_schedule() -> None:
 
 
 def test_latency_is_counted_from_the_intended_time() -> None:
-    recorder = Recorder(1)
+    recorder = Recorder()
     schedule = Schedule(Load(rate=1000.0, duration_s=0.01, warmup_s=0.0), 1, recorder)
     schedule.start(START)
     for intended_ns, count in all_due(schedule, START + 100 * MS):
@@ -44,7 +44,7 @@ def test_latency_is_counted_from_the_intended_time() -> None:
 
 
 def test_the_warm_up_is_not_counted() -> None:
-    recorder = Recorder(1)
+    recorder = Recorder()
     schedule = Schedule(Load(rate=1000.0, duration_s=0.01, warmup_s=0.02), 1, recorder)
     schedule.start(START)
     for now_ns in range(START, START + 40 * MS, MS):
@@ -55,14 +55,14 @@ def test_the_warm_up_is_not_counted() -> None:
 
 
 def test_a_number_of_records_is_sent_exactly() -> None:
-    schedule = Schedule(Load(num_records=25, warmup_s=0.0), 10, Recorder(1))
+    schedule = Schedule(Load(num_records=25, warmup_s=0.0), 10, Recorder())
     schedule.start(START)
     assert [count for _, count in all_due(schedule, START)] == [10, 10, 5]
     assert schedule.is_over(START)
 
 
 def test_a_closed_loop_is_over_when_its_time_is() -> None:
-    schedule = Schedule(Load(duration_s=1.0, warmup_s=0.5), 1, Recorder(1))
+    schedule = Schedule(Load(duration_s=1.0, warmup_s=0.5), 1, Recorder())
     schedule.start(START)
     schedule.turn(START + 1499 * MS)
     assert schedule.due(START + 1499 * MS) == (START + 1499 * MS, 1)
