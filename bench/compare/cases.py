@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.compare import limits, load
+from bench.compare.bare import floor
 from bench.compare.kafka_tools import second_opinion
 from bench.compare.results import Round
 from bench.compare.stage import GIGABYTE, Running
@@ -120,6 +121,11 @@ def bare_sendfile(running: Running) -> Round:
     return limits.sendfile(paths, min(stored, shortest), running.size.seconds(3))
 
 
+def bare_broker(subcommand: str, **options: object) -> Callable[[Running], Round]:
+    """What a broker would measure that does nothing: sockets, wake-ups and the load itself."""
+    return lambda running: floor(subcommand, **scaled(running, options))
+
+
 def start(running: Running, number: int) -> Round:
     """From the start of the process until it answers, and until it has taken a first record."""
     running.prepare()
@@ -216,17 +222,24 @@ CASES = (
         extra={"sendfile": bare_sendfile},
     ),
     Case("codecs", "uncompressed, lz4 and zstd batches of 1 MB on the wire", codecs),
-    Case("sync-1", "synchronous produce, acks=1", on_new_topic("produce", seconds=4)),
+    Case(
+        "sync-1",
+        "synchronous produce, acks=1",
+        on_new_topic("produce", seconds=4),
+        extra={"bare": bare_broker("produce", seconds=3)},
+    ),
     Case("sync-all", "synchronous produce, acks=all", on_new_topic("produce", seconds=4, acks=-1)),
     Case(
         "end-to-end-1000",
         "end to end, 1,000 records per second",
         on_new_topic("end-to-end", seconds=7, rate=1000, pairs=1),
+        extra={"bare": bare_broker("end-to-end", seconds=5, rate=1000, pairs=1)},
     ),
     Case(
         "end-to-end-20000",
         "end to end, 20,000 records per second",
         on_new_topic("end-to-end", seconds=7, rate=20_000, pairs=1),
+        extra={"bare": bare_broker("end-to-end", seconds=5, rate=20_000, pairs=1)},
     ),
     Case(
         "crowd",

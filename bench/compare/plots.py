@@ -90,6 +90,9 @@ def latencies(results: Mapping[str, Result]) -> Any:
         result = results[case]
         chart.set_xscale("log")
         chart.set_yscale("log")
+        floor = [(us / 1000, 1 - share) for share, us in result.quantiles("bare") if share < 1]
+        if floor:
+            chart.plot(*zip(*floor, strict=True), color=GRAY, linewidth=1.2, linestyle=":")
         for name, color in COLORS.items():
             points = [(us / 1000, 1 - share) for share, us in result.quantiles(name) if share < 1]
             if points:
@@ -102,9 +105,12 @@ def latencies(results: Mapping[str, Result]) -> Any:
     figure.supylabel("share that took longer", fontsize=9)
     shown = [name for name in COLORS if any(results[case].rounds.get(name) for case in found)]
     figure.legend(
-        handles=[Line2D([], [], color=COLORS[name], label=NAMES[name]) for name in shown],
+        handles=[
+            *(Line2D([], [], color=COLORS[name], label=NAMES[name]) for name in shown),
+            Line2D([], [], color=GRAY, linestyle=":", label="no broker: sockets and load alone"),
+        ],
         loc="outside upper center",
-        ncols=len(shown),
+        ncols=len(shown) + 1,
         frameon=False,
         fontsize=9,
     )

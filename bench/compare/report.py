@@ -10,7 +10,7 @@ from bench.compare.targets import KSTORE, TARGETS, Target, counts
 
 NOT_YET = "Not measured yet: `make bench-compare`."
 NAMES = {"kstore": "kstore", "kafka": "Kafka", "tansu": "Tansu", "crabka": "Crabka"}
-EXTRA = {"sendfile": "bare sendfile"}
+EXTRA = {"sendfile": "bare sendfile", "bare": "no broker"}
 MACHINE = "machine"
 PICTURES = {
     "ratios": "How many times better than Kafka kstore is in each case",
