@@ -44,6 +44,7 @@ from tests.conformance.test_config_changes import (
     told,
 )
 from tests.conformance.test_partitions import partition_count
+from tests.faults.reading import read_all
 
 DISK_SIZE = 8 << 20
 SEGMENT_SIZE = 1 << 20
@@ -126,31 +127,6 @@ class Load:
             self._producer.produce(self.topic, value, partition=0, on_delivery=self._delivered)
             self._sent += 1
         self._producer.flush(DEADLINE_S)
-
-
-def read_all(broker: BrokerProcess, topic: str, start: int = 0) -> dict[int, bytes]:
-    """Every record of partition 0 by its offset, as a consumer sees it."""
-    consumer = confluent_kafka.Consumer(
-        {
-            "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    found: dict[int, bytes] = {}
-    try:
-        consumer.assign([confluent_kafka.TopicPartition(topic, 0, start)])
-        while True:
-            message = consumer.poll(DEADLINE_S)
-            assert message is not None, "the consumer got no answer"
-            error = message.error()
-            if error is not None:
-                assert error.code() == confluent_kafka.KafkaError._PARTITION_EOF, error
-                return found
-            found[message.offset()] = message.value()
-    finally:
-        consumer.close()
 
 
 def holds(load: Load, found: dict[int, bytes]) -> None:

@@ -25,10 +25,11 @@ from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch, record
-from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.broker import BrokerProcess, run_kstore
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import create_topic, fetch, produce
 from tests.conftest import broker_class
+from tests.faults.reading import read_all
 
 DEADLINE_S = 20
 OK = ErrorCode.none
@@ -117,27 +118,7 @@ def metadata(client: RawClient, topic: str) -> dict[int, Any]:
 
 
 def values(broker: BrokerProcess, topic: str, partition: int) -> list[bytes]:
-    consumer = confluent_kafka.Consumer(
-        {
-            "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    found = []
-    try:
-        consumer.assign([confluent_kafka.TopicPartition(topic, partition, 0)])
-        while True:
-            message = consumer.poll(DEADLINE_S)
-            assert message is not None, "the consumer got no answer"
-            error = message.error()
-            if error is not None:
-                assert error.code() == confluent_kafka.KafkaError._PARTITION_EOF, error
-                return found
-            found.append(message.value())
-    finally:
-        consumer.close()
+    return list(read_all(broker, topic, partition).values())
 
 
 def holds(found: list[bytes], writer: Writer) -> None:
@@ -191,6 +172,11 @@ def check_isolation(
         assert (online.error_code, partitions_of(online, "t")) == (OK, [good])
         assert (offline.error_code, offline.topics) == (FAILED, ())
         assert offline.log_dir == str(broker.data_dirs[1])
+
+        if type(broker) is BrokerProcess:
+            servers = ("--bootstrap-server", broker.bootstrap_servers)
+            told_by_us = run_kstore("log-dirs", "--describe", *servers)
+            assert '"error":"KAFKA_STORAGE_ERROR","partitions":[]' in told_by_us
 
         create_topic(client, "new", partitions=4)
         online, _ = described(client)

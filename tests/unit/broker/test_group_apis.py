@@ -477,3 +477,11 @@ def test_find_coordinator(broker: Broker, version: int) -> None:
     broker.set_topics()
     broker.ensure_with = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
     assert find(broker, version) == nobody
+
+
+def test_no_coordinator_for_a_partition_whose_disk_has_failed(broker: Broker) -> None:
+    request = FindCoordinatorRequest(key_type=0, coordinator_keys=["g"])
+    assert broker.ask(find_coordinator, request, 4).coordinators[0].node_id == 1
+    broker.partitions.take_offline(OFFSETS_TOPIC, uuid.UUID(int=9), 0)
+    (found,) = broker.ask(find_coordinator, request, 4).coordinators
+    assert (found.error_code, found.node_id) == (ErrorCode.COORDINATOR_NOT_AVAILABLE, -1)
