@@ -6,12 +6,11 @@ in Kafka, so that what is acknowledged is on the disk; `flush.ms` by a timer and
 that failed is never repeated: the system may have dropped the pages that it could not write, and
 would call the next one a success. The log is failed then.
 
-Runs on the thread of the log, but for `SyncJob.run`.
+Runs on the thread of the log, but for what a `SyncJob` does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from kstore.errors import ErrorCode, KafkaError
@@ -19,7 +18,7 @@ from kstore.log.epochs import LeaderEpochs
 from kstore.log.files import Files
 from kstore.log.handles import Handle
 from kstore.log.state import LogState
-from kstore.log.tasks import Task, WriteSnapshot
+from kstore.log.tasks import Task
 from kstore.runtime import Later
 
 __all__ = [
@@ -28,6 +27,7 @@ __all__ = [
     "flush_at_close",
     "flush_if_due",
     "flush_in_worker",
+    "run_in_worker",
     "sync_failed",
     "sync_job",
 ]
@@ -35,30 +35,49 @@ __all__ = [
 _NEVER = (1 << 63) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class SyncJob:
+class SyncJob(Task):
     """What has to be done and synced for everything below `offset` to be on the disk."""
 
-    offset: int
-    files: Files
-    tasks: list[Task]
-    handles: list[Handle]
-    epochs: LeaderEpochs
-    new_names: list[Path]
+    __slots__ = ("_directories", "_epochs", "_files", "_handles", "_tasks", "offset")
 
-    def run(self) -> None:
-        """Any thread. Raises OSError."""
-        for task in self.tasks:
+    def __init__(
+        self,
+        files: Files,
+        offset: int,
+        *,
+        tasks: list[Task],
+        handles: list[Handle],
+        epochs: LeaderEpochs,
+        directories: list[Path],
+    ) -> None:
+        """First the `tasks` are done; `directories` are those with new names."""
+        super().__init__()
+        self.offset = offset
+        self._files = files
+        self._tasks = tasks
+        self._handles = handles
+        self._epochs = epochs
+        self._directories = directories
+
+    def _work(self) -> None:
+        for task in self._tasks:
             task.run()
-        for handle in self.handles:
-            self.files.sync(handle.descriptor)
-        self.epochs.sync()
-        for directory in self.new_names:
-            self.files.sync_directory(directory)
+        for handle in self._handles:
+            self._files.sync(handle.descriptor)
+        self._epochs.sync()
+        for directory in self._directories:
+            self._files.sync_directory(directory)
 
 
-def sync_job(log: LogState, offset: int, start: int, also: Handle | None = None) -> SyncJob:
-    """Syncs the segments that hold `start` up to `offset`, and the file `also`."""
+def sync_job(
+    log: LogState,
+    offset: int,
+    start: int,
+    *,
+    also: Handle | None = None,
+    before: Task | None = None,
+) -> SyncJob:
+    """Syncs the segments that hold `start` up to `offset`, and the file `also`, after `before`."""
     if log.epochs.unwritten:
         log.epochs.write()
     segments = [
@@ -67,12 +86,27 @@ def sync_job(log: LogState, offset: int, start: int, also: Handle | None = None)
         if segment.base_offset < offset or segment is log.segments.first
     ]
     is_new = any(segment.base_offset >= start for segment in segments)
-    tasks: list[Task] = [segment.trim for segment in segments if segment.trim is not None]
+    tasks: list[Task] = [] if before is None else [before]
+    tasks += [segment.trim for segment in segments if segment.trim is not None]
     handles = [handle for segment in segments for handle in segment.open_files()]
     if also is not None:
         handles.append(also)
-    new_names = [log.directory] if is_new else []
-    return SyncJob(offset, log.files, tasks, handles, log.epochs, new_names)
+    return SyncJob(
+        log.files,
+        offset,
+        tasks=tasks,
+        handles=handles,
+        epochs=log.epochs,
+        directories=[log.directory] if is_new else [],
+    )
+
+
+def run_in_worker(log: LogState, job: SyncJob) -> Later[None]:
+    """Has a worker do `job`, which is among the log's `jobs` until then."""
+    log.jobs.append(job)
+    done = log.runtime.run_in_worker(job.run)
+    done.then(lambda _: log.jobs.remove(job))
+    return done
 
 
 def flush(log: LogState) -> None:
@@ -90,24 +124,20 @@ def flush_at_close(log: LogState, snapshot: Handle) -> None:
 
 def _sync(log: LogState, start: int, also: Handle | None = None) -> None:
     try:
-        job = sync_job(log, log.log_end_offset, start, also)
+        job = sync_job(log, log.log_end_offset, start, also=also)
         job.run()
     except OSError as error:
         raise sync_failed(log, error) from error
     log.recovery_point = job.offset
 
 
-def flush_in_worker(log: LogState, offset: int, before: WriteSnapshot | None = None) -> None:
+def flush_in_worker(log: LogState, offset: int, *, before: Task | None = None) -> None:
     """Syncs everything below `offset` in a worker, once `before` is done. Raises OSError."""
-    job = sync_job(log, offset, log.recovery_point)
+    job = sync_job(log, offset, log.recovery_point, before=before)
     truncations = log.truncations
-    if before is not None:
-        job.tasks.insert(0, before)
 
     def finish(done: Later[None]) -> None:
         error = done.error
-        if before is not None:
-            log.snapshots.remove(before)
         if isinstance(error, OSError):
             if not log.closed:
                 sync_failed(log, error)
@@ -116,7 +146,7 @@ def flush_in_worker(log: LogState, offset: int, before: WriteSnapshot | None = N
         elif truncations == log.truncations:
             log.recovery_point = max(log.recovery_point, job.offset)
 
-    log.runtime.run_in_worker(job.run).then(finish)
+    run_in_worker(log, job).then(finish)
 
 
 def flush_if_due(log: LogState) -> None:

@@ -10,7 +10,7 @@ Invariant: while somebody waits, a sync runs or is about to. Thread: that of the
 from __future__ import annotations
 
 from kstore.errors import ErrorCode, KafkaError
-from kstore.log.flush import SyncJob, sync_failed, sync_job
+from kstore.log.flush import SyncJob, run_in_worker, sync_failed, sync_job
 from kstore.log.state import LogState
 from kstore.runtime import Later
 
@@ -53,7 +53,7 @@ def _begin(log: LogState) -> None:
         _refuse_all(log, log.disk_error(error, "flushing"))
     else:
         truncations = log.truncations
-        log.runtime.run_in_worker(job.run).then(lambda done: _finish(log, job, truncations, done))
+        run_in_worker(log, job).then(lambda done: _finish(log, job, truncations, done))
 
 
 def _finish(log: LogState, job: SyncJob, truncations: int, done: Later[None]) -> None:

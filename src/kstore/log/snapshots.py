@@ -52,22 +52,15 @@ def write_snapshot(log: LogState, offset: int) -> Path:
 
 
 def snapshot_task(log: LogState, offset: int) -> WriteSnapshot:
-    """Writes and syncs the producers as they are now, before `offset`, whenever it is run.
-
-    Until it is done it is among `log.snapshots`, so that a truncation can cancel it.
-    """
+    """Writes and syncs the producers as they are now, before `offset`, whenever it is run."""
     log.producers.end_offset = offset
     path = _path(log, offset)
     log.handles.forget(path)
-    task = WriteSnapshot(log.files, path, log.producers.snapshot())
-    log.snapshots.append(task)
-    return task
+    return WriteSnapshot(log.files, path, log.producers.snapshot())
 
 
 def delete_snapshots_above(log: LogState, offset: int) -> None:
     """Removes the snapshots of what is no longer in the log."""
-    for task in log.snapshots:
-        task.cancel()
     for found in snapshot_offsets(log):
         if found > offset:
             log.files.delete(_path(log, found), missing_ok=True)

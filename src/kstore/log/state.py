@@ -32,7 +32,7 @@ from kstore.log.files import TEMPORARY_ERRNOS, Files
 from kstore.log.handles import Handles
 from kstore.log.producers import ProducerStates
 from kstore.log.segment import Segment
-from kstore.log.tasks import WriteSnapshot
+from kstore.log.tasks import Task
 from kstore.runtime import Later, Runtime, Timer
 
 __all__ = ["LogState", "Segments", "append_rules", "stored_codec"]
@@ -130,6 +130,7 @@ class LogState(LogEnds):
         "flush_timer",
         "flushes",
         "handles",
+        "jobs",
         "leader_epoch",
         "next_segment",
         "on_disk_error",
@@ -140,7 +141,6 @@ class LogState(LogEnds):
         "rules",
         "runtime",
         "segments",
-        "snapshots",
         "sync_waiters",
         "syncing",
         "topic",
@@ -182,7 +182,7 @@ class LogState(LogEnds):
         self.truncations = 0
         self.flush_timer: Timer | None = None
         self.next_segment: NextSegment | None = None
-        self.snapshots: list[WriteSnapshot] = []
+        self.jobs: list[Task] = []
         self.syncing = False
         self.sync_waiters: deque[tuple[int, Later[None]]] = deque()
         self.failed = None
@@ -219,6 +219,17 @@ class LogState(LogEnds):
         if self.failed is None:
             logger.error("%s; the partition is offline", failure.message)
             self.failed = failure
+
+    def settle(self) -> None:
+        """Returns when nothing is left that a worker is to do to the files. Raises OSError.
+
+        For what must not happen meanwhile: the files get other names, or are cut.
+        """
+        for job in list(self.jobs):
+            job.run()
+        if self.next_segment is not None:
+            self.next_segment.discard()
+            self.next_segment = None
 
     def configure(self, config: LogConfig) -> None:
         """Takes over new configs; they hold from the next append on."""

@@ -425,6 +425,8 @@ class Store:
             raise log.disk_error(error, "setting aside") from error
 
     def _rename(self, log: Log, directory: Path) -> None:
+        if not log.closed:
+            log.settle()
         self._handles.forget_directory(log.directory)
         self._files.rename(log.directory, directory)
         self._handles.forget_directory(log.directory)

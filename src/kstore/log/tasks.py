@@ -22,18 +22,27 @@ logger = logging.getLogger("kstore.log")
 class Task:
     """Work that is done once, by whoever comes first, or never if it is cancelled before."""
 
-    __slots__ = ("_ended", "_lock")
+    __slots__ = ("_ended", "_error", "_lock")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ended = False
+        self._error: OSError | None = None
 
     def run(self) -> None:
-        """Returns when the work is done, or cancelled. Any thread. Raises what the work raises."""
+        """Returns when the work is done, or cancelled. Any thread.
+
+        An OSError of the work is raised each time: it must not look as if it had been done.
+        """
         with self._lock:
             if not self._ended:
                 self._ended = True
-                self._work()
+                try:
+                    self._work()
+                except OSError as error:
+                    self._error = error
+            if self._error is not None:
+                raise self._error
 
     def cancel(self) -> None:
         """Waits for the work if it is being done, else it never will be. Idempotent."""

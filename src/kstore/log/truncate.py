@@ -47,6 +47,7 @@ def truncate_to(log: LogState, offset: int) -> None:
 
 
 def _truncate(log: LogState, offset: int) -> None:
+    log.settle()
     start_anew = offset < log.segments.first.base_offset
     while len(log.segments) and (start_anew or log.segments.active.base_offset > offset):
         log.writer = None

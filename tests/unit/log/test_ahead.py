@@ -300,3 +300,22 @@ def test_touching_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="disk failed"):
             touch(map, 0)
         map.close()
+
+
+def test_a_directory_is_renamed_between_two_pieces_of_work(
+    waiting: Store, log: Log, runtime: ManualRuntime
+) -> None:
+    """As that of a copy that takes the place of a log in another data directory."""
+    while len(log.segments) == 1:
+        log.append(BIG, now_ms=NOW_MS)
+    while log.next_segment is None:
+        log.append(BIG, now_ms=NOW_MS)
+    waiting._rename(log, waiting.directory / "topic-0.0123456789abcdef-stray")
+    runtime.run_workers()
+    assert log.failed is None
+    assert log.recovery_point == log.segments.active.base_offset
+    while len(log.segments) < 4:
+        log.append(BIG, now_ms=NOW_MS)
+        runtime.run_workers()
+    assert log.failed is None
+    assert offsets(log) == list(range(log.log_end_offset))
