@@ -194,7 +194,7 @@ CASES = (
     ),
     Case(
         "pipelined-8",
-        "the same, 8 in flight on each of 8 connections",
+        "100-byte records, one per request, 8 in flight on each of 8 connections, acks=1",
         on_new_topic("produce", seconds=4, in_flight=8, connections=8),
     ),
     Case(
@@ -204,19 +204,19 @@ CASES = (
     ),
     Case(
         "produce-50",
-        "the same, 50 partitions",
+        "1 KB records in batches of 1 MB, 50 partitions, acks=1",
         on_new_topic("produce", 50, bytes=GIGABYTE, seconds=30, **BATCHES),
     ),
     Case(
         "fetch-1",
-        "fetch of these from the page cache, one partition",
+        "fetch of batches of 1 MB from the page cache, one partition",
         fetch(1),
         prepare=store(1),
         extra={"sendfile": bare_sendfile, "machine": machine},
     ),
     Case(
         "fetch-50",
-        "the same, 50 partitions",
+        "fetch of batches of 1 MB from the page cache, 50 partitions",
         fetch(50),
         prepare=store(50),
         extra={"sendfile": bare_sendfile},
@@ -255,7 +255,7 @@ CASES = (
     ),
     Case(
         "group-commit-16",
-        "the same, 16 partitions",
+        "group commit: acks=all, 64 producers, a sync takes 5 ms longer, 16 partitions",
         group_commit(16),
         brokers=ON_DISK,
         sync_delay_ms=SYNC_DELAY_MS,

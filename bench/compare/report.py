@@ -199,13 +199,12 @@ def shown(metric: str, value: float | None) -> str:
 
 
 def metric_name(metric: str) -> str:
-    if metric in METRICS:
-        return METRICS[metric]
-    for end in UNITS:
-        if metric.endswith(end):
-            kind = METRICS.get(end.strip("_")) or METRICS.get(f"processor{end}", "")
-            return f"{metric[: -len(end)].replace('_', ' ').strip()} {kind}".strip()
-    return metric.replace("_", " ")
+    """In words, without the unit: `lz4_gb_per_s` is "lz4 throughput"."""
+    for known, words in METRICS.items():
+        if metric == known or metric.endswith(f"_{known}"):
+            return f"{metric[: -len(known)].replace('_', ' ')}{words}"
+    end = next((end for end in UNITS if metric.endswith(end)), "")
+    return metric.removesuffix(end).replace("_", " ").strip()
 
 
 def _name(broker: str) -> str:

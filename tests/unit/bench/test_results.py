@@ -113,3 +113,20 @@ def test_without_results_the_page_says_so() -> None:
 )
 def test_a_figure_has_its_unit(metric: str, value: float | None, said: str) -> None:
     assert report.shown(metric, value) == said
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("p99.9_us", "p99.9"),
+        ("processor_s_per_gb", "processor per GB"),
+        ("lz4_processor_s_per_gb", "lz4 processor per GB"),
+        ("loopback_gb_per_s", "loopback throughput"),
+        ("producer_mb_per_s", "producer"),
+        ("e2e_average_ms", "e2e average"),
+        ("first_acknowledged_s", "first acknowledged produce"),
+        ("errors", "errors"),
+    ],
+)
+def test_a_metric_in_words(metric: str, words: str) -> None:
+    assert report.metric_name(metric) == words
