@@ -1,56 +1,31 @@
-"""What /proc says of a process and its children: processor time and memory."""
+"""What a broker costs with its children: processor time, memory, and the peak of its memory."""
 
 from __future__ import annotations
 
-import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
-PROC = Path("/proc")
+from kstore.cli.bench.broker_process import BrokerProcess, ProcessCost
+from kstore.cli.errors import CommandError
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Bytes in memory: all that is resident, and the part that no file stands behind."""
-
-    resident: int
-    anonymous: int
-
-
-def processor_s(pid: int, proc: Path = PROC) -> float:
-    """User and system time of all threads so far, children included, ended or not."""
-    fields = _stat_fields(pid, proc)
-    own = sum(int(fields[index]) for index in (11, 12, 13, 14)) / TICKS
-    return own + sum(processor_s(child, proc) for child in children(pid, proc))
-
-
-def memory(pid: int, proc: Path = PROC) -> Memory:
-    """Of the process and its children."""
-    found = {"VmRSS": 0, "RssAnon": 0}
-    for line in (proc / str(pid) / "status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name in found:
-            found[name] = int(value.split()[0]) * 1024
-    below = [memory(child, proc) for child in children(pid, proc)]
-    return Memory(
-        found["VmRSS"] + sum(one.resident for one in below),
-        found["RssAnon"] + sum(one.anonymous for one in below),
+def cost(pid: int) -> ProcessCost:
+    """Of the process and all below it. Raises `CommandError` if it has ended."""
+    found = [BrokerProcess(one).cost() for one in tree(pid)]
+    return ProcessCost(
+        sum(one.processor_s for one in found),
+        sum(one.resident_size for one in found),
+        sum(one.anonymous_size for one in found),
     )
 
 
-def children(pid: int, proc: Path = PROC) -> list[int]:
-    """Process ids of the children that all threads of `pid` started."""
-    found: list[int] = []
-    for task in (proc / str(pid) / "task").iterdir():
-        found += map(int, (task / "children").read_text().split())
+def tree(pid: int) -> list[int]:
+    """The process and those that its threads, or theirs, started and that still run."""
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += tree(int(child))
     return found
-
-
-def _stat_fields(pid: int, proc: Path) -> list[str]:
-    """The fields of `stat` after the command, which may hold spaces and parentheses."""
-    return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 
 class PeakMemory:
@@ -60,7 +35,8 @@ class PeakMemory:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.peak = Memory(0, 0)
+        self.resident_size = 0
+        self.anonymous_size = 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
 
@@ -75,11 +51,10 @@ class PeakMemory:
     def _watch(self) -> None:
         while True:
             try:
-                seen = memory(self.pid)
-            except FileNotFoundError:
+                seen = cost(self.pid)
+            except (CommandError, OSError):  # it has ended, which its load tells
                 return
-            self.peak = Memory(
-                max(seen.resident, self.peak.resident), max(seen.anonymous, self.peak.anonymous)
-            )
+            self.resident_size = max(seen.resident_size, self.resident_size)
+            self.anonymous_size = max(seen.anonymous_size, self.anonymous_size)
             if self._done.wait(self.PERIOD_S):
                 return

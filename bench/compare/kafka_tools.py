@@ -7,7 +7,6 @@ import subprocess
 
 from bench.compare.results import Round
 from bench.compare.stage import MEGABYTE, Running
-from bench.processes import processor_s
 from tests.conformance.judges.kafka import java_command
 
 # The judges' tools are told to start fast; here they are to run fast.
@@ -32,13 +31,13 @@ def second_opinion(running: Running, number: int) -> Round:
     configs = running.kind.topic_configs
     running.create(topic, 1, configs)
     running.create(latency_topic, 1, configs)
-    before = processor_s(running.broker.pid)
+    before = running.processor_s()
     produced = parse_produced(_tool(running, "producer-perf", *_producer_options(topic, records)))
-    between = processor_s(running.broker.pid)
+    between = running.processor_s()
     consumed = parse_consumed(
         _tool(running, "consumer-perf", "--topic", topic, "--num-records", str(records))
     )
-    after = processor_s(running.broker.pid)
+    after = running.processor_s()
     latency = parse_latency(
         _tool(
             running,

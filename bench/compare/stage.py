@@ -11,7 +11,7 @@ from typing import Any
 from bench.brokers.kind import Broker, Kind
 from bench.compare import load
 from bench.compare.results import Round
-from bench.processes import PeakMemory, memory, processor_s
+from bench.processes import PeakMemory, cost
 
 GIGABYTE = 1e9
 MEGABYTE = 1e6
@@ -81,24 +81,28 @@ class Running:
 
     def measure(self, subcommand: str, **options: object) -> Round:
         """Runs a load and says what it cost the broker."""
-        before = processor_s(self.broker.pid)
+        before = self.processor_s()
         with PeakMemory(self.broker.pid) as watch:
             found = load.run(subcommand, self.address, **options)
-        used = processor_s(self.broker.pid) - before
+        used = self.processor_s() - before
         return Round(
             {
                 **rates(found, used),
-                "resident_mb": watch.peak.resident / MEGABYTE,
-                "anonymous_mb": watch.peak.anonymous / MEGABYTE,
+                "resident_mb": watch.resident_size / MEGABYTE,
+                "anonymous_mb": watch.anonymous_size / MEGABYTE,
             },
             found.get("quantiles", []),
         )
 
+    def processor_s(self) -> float:
+        """What the broker has used so far."""
+        return cost(self.broker.pid).processor_s
+
     def memory_mb(self) -> dict[str, float]:
-        found = memory(self.broker.pid)
+        found = cost(self.broker.pid)
         return {
-            "resident_mb": found.resident / MEGABYTE,
-            "anonymous_mb": found.anonymous / MEGABYTE,
+            "resident_mb": found.resident_size / MEGABYTE,
+            "anonymous_mb": found.anonymous_size / MEGABYTE,
         }
 
 

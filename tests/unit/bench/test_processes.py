@@ -1,58 +1,90 @@
-"""Processor time and memory, from a /proc of our own making and from a real process."""
+"""The cost of a process and its children, and the peak of its memory while nobody looked."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
-from bench.processes import TICKS, Memory, PeakMemory, children, memory, processor_s
+import pytest
 
+from bench.processes import PeakMemory, cost, tree
+from kstore.cli.errors import CommandError
 
-def a_process(proc: Path, pid: int, ticks: list[int], below: list[int], kilobytes: int) -> None:
-    """Two threads, each with its share of the children."""
-    directory = proc / str(pid)
-    before = ["S", "1", *["0"] * 9]
-    (directory / "task" / str(pid)).mkdir(parents=True)
-    (directory / "task" / str(pid + 1)).mkdir()
-    fields = [*before, *map(str, ticks), "20"]
-    (directory / "stat").write_text(f"{pid} (a (very) odd name) {' '.join(fields)}\n")
-    (directory / "status").write_text(
-        f"Name:\tx\nVmRSS:\t{kilobytes * 2} kB\nRssAnon:\t{kilobytes} kB\nRssFile:\t9 kB\n"
-    )
-    first, others = below[:1], below[1:]
-    (directory / "task" / str(pid) / "children").write_text(" ".join(map(str, first)))
-    (directory / "task" / str(pid + 1) / "children").write_text(" ".join(map(str, others)) + " ")
-
-
-def test_children_of_all_threads_count(tmp_path: Path) -> None:
-    a_process(tmp_path, 100, [TICKS, 2 * TICKS, 4 * TICKS, 8 * TICKS], [200, 300], 10)
-    a_process(tmp_path, 200, [16 * TICKS, 0, 0, 0], [], 100)
-    a_process(tmp_path, 300, [0, 32 * TICKS, 0, 0], [], 1000)
-    assert children(100, tmp_path) == [200, 300]
-    assert processor_s(100, tmp_path) == 63
-    assert memory(100, tmp_path) == Memory(2 * 1110 * 1024, 1110 * 1024)
+CODE = """
+import subprocess, sys, threading
+child = []
+if sys.argv[1:]:
+    argv = [sys.executable, "-S", "-c", sys.argv[1]]
+    one = threading.Thread(target=lambda: child.append(subprocess.Popen(argv)))
+    one.start()
+    one.join()
+print("ready", flush=True)
+for line in sys.stdin:
+    held = bytearray(int(line))
+    print(len(held), flush=True)
+for one in child:
+    one.kill()
+    one.wait()
+"""
 
 
-def test_the_peak_is_seen_though_it_is_over() -> None:
-    code = "import sys; sys.stdin.readline(); x = bytearray(50_000_000); print(len(x), flush=True)"
-    code += "; sys.stdin.readline(); del x; print('less', flush=True); sys.stdin.readline()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with PeakMemory(process.pid) as watch:
-            process.stdin.write("\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "50000000\n"
-            while watch.peak.anonymous < 50_000_000:
-                time.sleep(PeakMemory.PERIOD_S / 5)
-            process.stdin.write("\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "less\n"
-        assert memory(process.pid).anonymous < 50_000_000 < watch.peak.anonymous
-        assert processor_s(process.pid) >= 0
-        process.stdin.write("\n")
-        process.stdin.flush()
+class Program:
+    """A process that holds as many bytes as it is told, and one whose child does nothing."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-c", CODE, "import time; time.sleep(60)"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def hold(self, size: int) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{size}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == f"{size}\n"
+
+    def end(self) -> None:
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def program() -> Iterator[Program]:
+    program = Program()
+    yield program
+    program.end()
+
+
+def test_a_child_of_any_thread_counts(program: Program) -> None:
+    pid = program.process.pid
+    ids = tree(pid)
+    assert len(ids) == 2
+    assert ids[0] == pid
+    alone = cost(ids[1])
+    assert 0 < alone.resident_size < cost(pid).resident_size
+    assert cost(pid).anonymous_size > alone.anonymous_size > 0
+
+
+def test_the_peak_is_seen_though_it_is_over(program: Program) -> None:
+    with PeakMemory(program.process.pid) as watch:
+        program.hold(50_000_000)
+        while watch.anonymous_size < 50_000_000:
+            time.sleep(PeakMemory.PERIOD_S / 5)
+        program.hold(0)
+    assert cost(program.process.pid).anonymous_size < 50_000_000 < watch.anonymous_size
+
+
+def test_a_process_that_has_ended_costs_nothing_more() -> None:
+    program = Program()
+    program.end()
+    with pytest.raises(CommandError):
+        cost(program.process.pid)
+    with PeakMemory(program.process.pid) as watch:
+        pass
+    assert watch.resident_size == 0
