@@ -300,17 +300,16 @@ def test_a_kill_with_two_directories_loses_nothing(broker: BrokerProcess) -> Non
         if error is None:
             acknowledged[message.partition()].append(message.value())
 
-    for round_number in range(2):
-        for number in range(2000):
-            value = b"%d %d" % (round_number, number)
-            producer.produce("t", value, partition=number % 2, on_delivery=told)
-            if number == 1000:
-                producer.poll(0)
-                broker.kill()
-                broker.start()
-        assert producer.flush(DEADLINE_S) == 0
+    for number in range(3000):
+        value = b"%d" % number
+        producer.produce("t", value, partition=number % 2, on_delivery=told)
+        if number in (1000, 2000):
+            producer.poll(0)
+            broker.kill()
+            broker.start()
+    assert producer.flush(DEADLINE_S) == 0
     for partition, sent in acknowledged.items():
-        assert len(sent) == 2000
+        assert len(sent) == 1500
         assert values(broker, "t", partition) == sent
 
 
@@ -338,7 +337,11 @@ def moved(client: RawClient, topic: str, partition: int, path: Path) -> Callable
     return lambda: places(client, topic, partition) == {str(path): False}
 
 
-def test_a_partition_moves_while_it_is_written(broker: BrokerProcess) -> None:
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_partition_moves_while_it_is_written(broker: BrokerProcess, flush: bool) -> None:
+    """With `flush` those who wait for a sync of the log are answered by that of its copy."""
+    if flush and type(broker) is not BrokerProcess:
+        pytest.skip("acks=all on the disk is not Kafka's")
     broker.start()
     first, second = broker.data_dirs
     acknowledged: list[bytes] = []
@@ -359,8 +362,11 @@ def test_a_partition_moves_while_it_is_written(broker: BrokerProcess) -> None:
         assert producer.flush(DEADLINE_S) == 0
 
     with RawClient(broker.bootstrap_servers) as client:
-        here, _ = two_partitions(broker, client, **{"segment.bytes": str(1 << 20)})
-        write(8000)
+        configs = {"segment.bytes": str(1 << 20)}
+        if flush:
+            configs["kstore.acks.all.flush"] = "true"
+        here, _ = two_partitions(broker, client, **configs)
+        write(4000)
         for target in (second, first, second):
             assert move(client, "t", here, target) is OK
             while not moved(client, "t", here, target)():
