@@ -11,6 +11,7 @@ from kstore.cli.bench.connections import crowd_of, enough_descriptors
 from kstore.cli.bench.end_to_end import MIN_RECORD_SIZE, end_to_end
 from kstore.cli.bench.fetch import fetch
 from kstore.cli.bench.live import LiveLine
+from kstore.cli.bench.memory import keep_freed_memory
 from kstore.cli.bench.options import (
     ConnectionsOptions,
     EndToEndOptions,
@@ -37,6 +38,7 @@ def _process(options: LoadOptions) -> BrokerProcess | None:
 def _recording(options: LoadOptions, title: str, load: Load) -> Iterator[Recorder]:
     """A recorder whose intervals are shown as they end."""
     process = _process(options)
+    keep_freed_memory()
     with LiveLine(title, None if load.num_records else load.duration_s) as line:
         yield Recorder(process=process, on_interval=line.show)
 
