@@ -62,6 +62,7 @@ conformance: $(BUILT)  ## the judges at full length: clients, Kafka's tools, sui
 conformance-full: $(BUILT)  ## the same, every suite, docs/conformance.md; then Kafka itself judged
 	$(PYTEST) -s tests/conformance tests/faults
 	$(SUITES) --write-page
+	KSTORE_TEST_BROKER=kafka $(SUITES)
 	KSTORE_TEST_BROKER=kafka $(PYTEST) -s tests/conformance tests/faults
 
 bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/performance.md

@@ -8,10 +8,20 @@ import pytest
 
 from tests.conformance.suites import franz_go, kafka_go, librdkafka
 from tests.conformance.suites.go_tests import outcomes_of
-from tests.conformance.suites.judgement import HEADING, allowed_names, judge, known_causes
+from tests.conformance.suites.judgement import (
+    EITHER,
+    HEADING,
+    IN_WORDS,
+    Cause,
+    allowed_names,
+    judge,
+    judge_on_kafka,
+    known_causes,
+)
 from tests.conformance.suites.outcome import Outcome, State
 from tests.conformance.suites.page import page
 
+KNOWN = Cause("fails", "more brokers")
 SUITES = [franz_go.SUITE, librdkafka.SUITE, kafka_go.SUITE]
 
 
@@ -21,12 +31,13 @@ def test_a_test_stands_in_one_list(suite) -> None:
     assert len(set(allowed)) == len(allowed)
     causes = known_causes(suite.name)
     assert not set(allowed) & set(causes)
-    assert all(causes.values())
+    assert all(cause.needs for cause in causes.values())
+    assert {cause.on_kafka for cause in causes.values()} <= {*IN_WORDS.values(), EITHER}
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.SKIPPED, State.NOT_RUN])
 def test_an_allowed_test_must_pass(state: State) -> None:
-    judgement = judge([Outcome("A", state)], ["A"], {"A": "known"}, unlisted_skips_fail=False)
+    judgement = judge([Outcome("A", state)], ["A"], {"A": KNOWN}, unlisted_skips_fail=False)
     assert judgement.faults == [f"A {state.value}; it must pass"]
 
 
@@ -39,7 +50,7 @@ def test_a_failure_needs_a_cause() -> None:
     failed = Outcome("A", State.FAILED, "said why")
     judgement = judge([failed], [], {}, unlisted_skips_fail=False)
     assert judgement.faults == ["A failed: said why; FINDINGS.md names no cause"]
-    assert not judge([failed], [], {"A": "more brokers"}, unlisted_skips_fail=True).faults
+    assert not judge([failed], [], {"A": KNOWN}, unlisted_skips_fail=True).faults
 
 
 @pytest.mark.parametrize("in_ci", [False, True])
@@ -50,14 +61,29 @@ def test_an_unlisted_skip_fails_in_ci_only(in_ci: bool) -> None:
 
 
 def test_what_passes_now_is_news() -> None:
-    judgement = judge([Outcome("A", State.PASSED)], [], {"A": "old"}, unlisted_skips_fail=True)
+    judgement = judge([Outcome("A", State.PASSED)], [], {"A": KNOWN}, unlisted_skips_fail=True)
     assert not judgement.faults
     assert len(judgement.news) == 1
 
 
+def test_what_is_said_of_kafka_must_be_true() -> None:
+    causes = {"A": Cause("fails", "x"), "B": Cause("passes", "y"), "C": Cause(EITHER, "z")}
+    outcomes = [
+        Outcome("A", State.FAILED),
+        Outcome("B", State.FAILED, "why"),
+        Outcome("C", State.FAILED),
+    ]
+    assert judge_on_kafka(outcomes, causes) == [
+        "B fails on Kafka; FINDINGS.md says that it passes: why"
+    ]
+
+
 def test_causes_are_read_from_their_table_only() -> None:
-    text = f"| go | `B` | other table |\n{HEADING}\n\n| go | `A/b c` | SASL. |\n| c | `A` | x |\n"
-    assert known_causes("go", text) == {"A/b c": "SASL."}
+    text = (
+        f"| go | `B` | other | table |\n{HEADING}\n\n| go | `A/b c` | fails | SASL. |\n"
+        "| c | `A` | passes | x |\n"
+    )
+    assert known_causes("go", text) == {"A/b c": Cause("fails", "SASL.")}
 
 
 def test_outcomes_of_go_tests() -> None:
@@ -85,7 +111,7 @@ def test_the_page_counts_and_names_causes() -> None:
         Outcome("B", State.FAILED),
         Outcome("C", State.NOT_RUN),
     ]
-    written = page([(kafka_go.SUITE, outcomes, {"B": "SASL."})])
+    written = page([(kafka_go.SUITE, outcomes, {"B": Cause("fails", "SASL.")})])
     assert "| 1 | 1 | 1 |" in written
-    assert "| `B` | failed | SASL. |" in written
-    assert "| `C` | left out | **no cause known** |" in written
+    assert "| `B` | failed | fails | SASL. |" in written
+    assert "| `C` | left out |  | **no cause known** |" in written

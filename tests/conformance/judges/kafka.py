@@ -120,8 +120,13 @@ class KafkaProcess(BrokerProcess):
             "offsets.topic.replication.factor": 1,
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
             **self.settings,
         }
+        if self.advertised_host:
+            advertised = f"PLAINTEXT://{self.advertised_host}:{self.port}"
+            settings["advertised.listeners"] = advertised
         properties = "".join(f"{name}={value}\n" for name, value in settings.items())
         self._properties_file.write_text(properties)
         format_command = [*java_command("storage"), "format", "-t", CLUSTER_ID]

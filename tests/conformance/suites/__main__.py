@@ -4,6 +4,9 @@
 
 `--quick` leaves out what does not fit into 15 minutes with the other judges. `--write-page`
 writes docs/conformance.md. A suite that cannot run on this machine is a failure with CI=true.
+
+With KSTORE_TEST_BROKER=kafka the tests that do not pass here run against Apache Kafka instead, each
+by itself, and what FINDINGS.md says of them there must be true.
 """
 
 from __future__ import annotations
@@ -18,9 +21,17 @@ from collections import Counter
 from pathlib import Path
 
 from tests.conformance.suites import franz_go, kafka_go, librdkafka
-from tests.conformance.suites.judgement import Judgement, allowed_names, judge, known_causes
+from tests.conformance.suites.judgement import (
+    Judgement,
+    allowed_names,
+    judge,
+    judge_on_kafka,
+    known_causes,
+)
 from tests.conformance.suites.outcome import Outcome, Suite
 from tests.conformance.suites.page import PAGE, page
+from tests.conformance.support.broker import BrokerProcess
+from tests.conftest import broker_class
 
 SUITES = {suite.name: suite for suite in (franz_go.SUITE, librdkafka.SUITE, kafka_go.SUITE)}
 
@@ -44,6 +55,9 @@ def main() -> int:
             failed |= in_ci
             continue
         try:
+            if broker_class() is not BrokerProcess:
+                failed |= not _ask_kafka(suite)
+                continue
             judgement = _run(suite, unlisted_skips_fail=in_ci)
         except RuntimeError as error:
             print(f"{suite.name}: could not be fetched or built: {error}", flush=True)
@@ -74,6 +88,24 @@ def _run(suite: Suite, *, unlisted_skips_fail: bool) -> Judgement:
     else:
         shutil.rmtree(directory)
     return judgement
+
+
+def _ask_kafka(suite: Suite) -> bool:
+    """Whether Kafka does with the tests of FINDINGS.md what is said there."""
+    causes = known_causes(suite.name)
+    began = time.monotonic()
+    directory = Path(tempfile.mkdtemp(prefix=f"kafka-{suite.name}-"))
+    outcomes = suite.run_apart(directory, list(causes), broker_class()(directory / "broker"))
+    faults = judge_on_kafka(outcomes, causes)
+    took_s = time.monotonic() - began
+    print(f"{suite.name} on Kafka: {len(outcomes)} tests in {took_s:.0f} s", flush=True)
+    for line in faults:
+        print(f"  {line}", flush=True)
+    if faults:
+        print(f"  what it wrote is kept: {directory}", flush=True)
+    else:
+        shutil.rmtree(directory)
+    return not faults
 
 
 if __name__ == "__main__":

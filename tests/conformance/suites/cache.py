@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 PAUSES_S = (3, 10, 30)
+DEADLINE_S = 900
+"""Of a download or a build: it fails then, it does not hang."""
 
 
 def cache_directory() -> Path:
@@ -49,14 +51,18 @@ def download(command: Sequence[str], directory: Path) -> str:
 
 def build(command: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> str:
     """Runs a command at low priority that must succeed; returns its stdout."""
-    done = subprocess.run(
-        ["nice", "-n", "10", *command],
-        cwd=directory,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    try:
+        done = subprocess.run(
+            ["nice", "-n", "10", *command],
+            cwd=directory,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(str(error)) from error
     if done.returncode != 0:
         said = (done.stdout[-2000:] + done.stderr[-2000:]).strip()
         raise RuntimeError(f"{' '.join(command)}: status {done.returncode}\n{said}")

@@ -13,6 +13,7 @@ from tests.conformance.support.broker import BrokerProcess
 VERSION = "v1.22.2"
 RECORDS = 50_000
 TIMEOUT_S = 420
+APART_TIMEOUT_S = 120
 # Without transactions it does not end: FINDINGS.md.
 NEVER_ENDS = "TestTxnEtl"
 
@@ -24,18 +25,35 @@ def run(directory: Path, names: list[str]) -> list[Outcome]:
             package / "kgo.test",
             package,
             names,
-            env={
-                "KGO_SEEDS": broker.bootstrap_servers,
-                "KGO_TEST_RF": "1",
-                "KGO_TEST_RECORDS": str(RECORDS),
-                "KGO_LOG_LEVEL": "none",
-            },
+            env=_environment(broker),
             log_file=directory / "tests.log",
             timeout_s=TIMEOUT_S,
             skip=NEVER_ENDS,
         )
     ended = [outcome for outcome in outcomes if outcome.name != NEVER_ENDS]
     return [*ended, Outcome(NEVER_ENDS, State.NOT_RUN)]
+
+
+def run_apart(directory: Path, names: list[str], broker: BrokerProcess) -> list[Outcome]:
+    package = cached(f"franz-go-{VERSION}", _make) / "pkg" / "kgo"
+    with broker:
+        return go_tests.run_apart(
+            package / "kgo.test",
+            package,
+            names,
+            env=_environment(broker),
+            directory=directory,
+            timeout_s=APART_TIMEOUT_S,
+        )
+
+
+def _environment(broker: BrokerProcess) -> dict[str, str]:
+    return {
+        "KGO_SEEDS": broker.bootstrap_servers,
+        "KGO_TEST_RF": "1",
+        "KGO_TEST_RECORDS": str(RECORDS),
+        "KGO_LOG_LEVEL": "none",
+    }
 
 
 def _make(directory: Path) -> None:
@@ -50,4 +68,5 @@ SUITE = Suite(
     description=f"`pkg/kgo`, KGO_TEST_RF=1, KGO_TEST_RECORDS={RECORDS}",
     why_unavailable=lambda: missing_program("go"),
     run=run,
+    run_apart=run_apart,
 )

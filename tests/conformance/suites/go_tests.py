@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.conformance.suites.cache import build, download
@@ -19,6 +20,8 @@ from tests.conformance.suites.outcome import Outcome, State
 # A module that asks for other versions than its go.mod says is built with those.
 BUILD_ENVIRONMENT = {"GOFLAGS": "-mod=mod"}
 STATES = {"pass": State.PASSED, "fail": State.FAILED, "skip": State.SKIPPED}
+KILL_AFTER_S = 60
+"""Beyond the time limit of its own, a test binary that does not end by itself."""
 POSITION = re.compile(r"^\s*\S+_test\.go:\d+: ")
 
 
@@ -51,10 +54,43 @@ def run_tests(
     subtests that are left out without a word.
     """
     wanted = list(names)
+    options = ["-test.run", f"^({'|'.join(map(re.escape, wanted))})$"]
+    options += ["-test.skip", skip] if skip else []
+    return outcomes_of(_run(binary, package, options, env, log_file, timeout_s), wanted)
+
+
+def run_apart(
+    binary: Path,
+    package: Path,
+    names: Iterable[str],
+    *,
+    env: Mapping[str, str],
+    directory: Path,
+    timeout_s: int,
+) -> list[Outcome]:
+    """Runs each of these tests and subtests in a process of its own: one may end it."""
+    outcomes = []
+    for name in names:
+        log_file = directory / f"{name.replace('/', '-')}.log"
+        pattern = "/".join(f"^{re.escape(part)}$" for part in name.split("/"))
+        lines = _run(binary, package, ["-test.run", pattern], env, log_file, timeout_s)
+        states, said = _read_events(lines)
+        outcomes.append(Outcome(name, states.get(name, State.NOT_RUN), said.get(name, "")))
+    return outcomes
+
+
+def _run(
+    binary: Path,
+    package: Path,
+    options: Sequence[str],
+    env: Mapping[str, str],
+    log_file: Path,
+    timeout_s: int,
+) -> list[str]:
+    """The lines that test2json prints of a run."""
     command = ["go", "tool", "test2json", str(binary), "-test.v=test2json"]
-    command += ["-test.run", f"^({'|'.join(map(re.escape, wanted))})$"]
-    command += ["-test.timeout", f"{timeout_s}s"] + (["-test.skip", skip] if skip else [])
-    with log_file.open("w") as output:
+    command += ["-test.timeout", f"{timeout_s}s", *options]
+    with log_file.open("w") as output, suppress(subprocess.TimeoutExpired):
         subprocess.run(
             command,
             cwd=package,
@@ -62,23 +98,14 @@ def run_tests(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            timeout=timeout_s + KILL_AFTER_S,
         )
-    return outcomes_of(log_file.read_text(errors="replace").splitlines(), wanted)
+    return log_file.read_text(errors="replace").splitlines()
 
 
 def outcomes_of(lines: Iterable[str], wanted: Iterable[str]) -> list[Outcome]:
     """The outcomes that test2json's lines tell; of `wanted`, those never heard of did not run."""
-    states: dict[str, State] = {}
-    said: dict[str, str] = {}
-    for line in lines:
-        if not line.startswith("{"):
-            continue
-        event = json.loads(line)
-        name = event.get("Test", "")
-        if event["Action"] in STATES and name:
-            states[name] = STATES[event["Action"]]
-        elif event["Action"] == "output" and POSITION.match(event["Output"]):
-            said[name] = POSITION.sub("", event["Output"]).strip()
+    states, said = _read_events(lines)
     top_level = [
         Outcome(name, states.get(name, State.NOT_RUN), said.get(name, "")) for name in wanted
     ]
@@ -90,3 +117,19 @@ def outcomes_of(lines: Iterable[str], wanted: Iterable[str]) -> list[Outcome]:
     return [outcome for outcome in top_level + below if outcome.state is not State.PASSED] + [
         outcome for outcome in top_level if outcome.state is State.PASSED
     ]
+
+
+def _read_events(lines: Iterable[str]) -> tuple[dict[str, State], dict[str, str]]:
+    """How each test and subtest ended, and the last thing that it said."""
+    states: dict[str, State] = {}
+    said: dict[str, str] = {}
+    for line in lines:
+        if not line.startswith("{"):
+            continue
+        event = json.loads(line)
+        name = event.get("Test", "")
+        if event["Action"] in STATES and name:
+            states[name] = STATES[event["Action"]]
+        elif event["Action"] == "output" and POSITION.match(event["Output"]):
+            said[name] = POSITION.sub("", event["Output"]).strip()
+    return states, said

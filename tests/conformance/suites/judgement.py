@@ -19,6 +19,25 @@ HEADING = "## Tests of other people's suites that do not pass"
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a test does not pass against kstore."""
+
+    on_kafka: str
+    """What Kafka does with it: one of `IN_WORDS`, or EITHER."""
+    needs: str
+
+
+IN_WORDS = {
+    State.PASSED: "passes",
+    State.FAILED: "fails",
+    State.SKIPPED: "left out",
+    State.NOT_RUN: "does not end",
+}
+EITHER = "passes or fails"
+"""Of a test that measures times, by what else the machine does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What a run of one suite means."""
 
@@ -34,21 +53,21 @@ def allowed_names(suite: str) -> list[str]:
     return (ALLOWED / suite).read_text().split()
 
 
-def known_causes(suite: str, findings: str | None = None) -> dict[str, str]:
-    """Test → what it needs, from FINDINGS.md (or from that text)."""
+def known_causes(suite: str, findings: str | None = None) -> dict[str, Cause]:
+    """Test → why it does not pass, from FINDINGS.md (or from that text)."""
     text = FINDINGS.read_text() if findings is None else findings
     causes = {}
     for line in text.partition(HEADING)[2].partition("\n## ")[0].splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if line.startswith("|") and len(cells) == 3 and cells[0] == suite:
-            causes[cells[1].strip("`")] = cells[2]
+        if line.startswith("|") and len(cells) == 4 and cells[0] == suite:
+            causes[cells[1].strip("`")] = Cause(on_kafka=cells[2], needs=cells[3])
     return causes
 
 
 def judge(
     outcomes: Sequence[Outcome],
     allowed: Sequence[str],
-    causes: Mapping[str, str],
+    causes: Mapping[str, Cause],
     *,
     unlisted_skips_fail: bool,
 ) -> Judgement:
@@ -71,3 +90,13 @@ def judge(
             skipped = outcome.state is State.SKIPPED and not unlisted_skips_fail
             (news if skipped else faults).append(f"{what}; FINDINGS.md names no cause")
     return Judgement(outcomes, faults, news)
+
+
+def judge_on_kafka(outcomes: Sequence[Outcome], causes: Mapping[str, Cause]) -> list[str]:
+    """What FINDINGS.md says otherwise than these outcomes of its tests against Kafka."""
+    return [
+        f"{outcome.name} {IN_WORDS[outcome.state]} on Kafka; FINDINGS.md says that it "
+        f"{causes[outcome.name].on_kafka}" + (f": {outcome.reason}" if outcome.reason else "")
+        for outcome in outcomes
+        if causes[outcome.name].on_kafka not in (IN_WORDS[outcome.state], EITHER)
+    ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conformance.suites import go_tests
@@ -17,9 +19,9 @@ from tests.conformance.support.broker import BrokerProcess
 
 VERSION = "v0.4.51"
 TIMEOUT_S = 540
-# As in kafka-go's own CI, whose newest broker is 3.7; its generic tests of connections ("nettest")
-# are off there too, because they fail against Kafka.
-ENVIRONMENT = {"KAFKA_VERSION": "3.7.0", "KAFKA_SKIP_NETTEST": "1"}
+APART_TIMEOUT_S = 120
+# As in kafka-go's own CI, whose newest broker is 3.7.
+ENVIRONMENT = {"KAFKA_VERSION": "3.7.0"}
 SETTINGS = {"message.max.bytes": 200_000_000}
 # Subtests that cannot pass and take others with them, whatever the broker: FINDINGS.md says why.
 GROUP = "TestReaderConsumerGroup"
@@ -31,24 +33,8 @@ LEFT_OUT = (
 )
 
 
-class LocalhostBroker(BrokerProcess):
-    """A broker that calls itself `localhost`."""
-
-    def _command(self) -> list[str]:
-        command = super()._command()
-        advertised = f"localhost:{self.port}" if self.port else ""
-        return command + (["--advertise", advertised] if advertised else [])
-
-
 def run(directory: Path, names: list[str]) -> list[Outcome]:
-    sources = cached(f"kafka-go-{VERSION}", _make)
-    broker = LocalhostBroker(directory, SETTINGS)
-    with broker:
-        broker.restart()  # at the port that it was given first, which it can now advertise
-        package = directory / "kafka-go"
-        _copy_for_port(sources, package, broker.port)
-        binary = directory / "kafka-go.test"
-        go_tests.build_tests(package, binary)
+    with _served(BrokerProcess(directory), directory) as (binary, package):
         outcomes = go_tests.run_tests(
             binary,
             package,
@@ -59,6 +45,33 @@ def run(directory: Path, names: list[str]) -> list[Outcome]:
             skip="|".join(f"^{name.replace('/', '$/^')}$" for name in LEFT_OUT),
         )
     return [*outcomes, *(Outcome(name, State.NOT_RUN) for name in LEFT_OUT)]
+
+
+def run_apart(directory: Path, names: list[str], broker: BrokerProcess) -> list[Outcome]:
+    with _served(broker, directory) as (binary, package):
+        return go_tests.run_apart(
+            binary,
+            package,
+            names,
+            env=ENVIRONMENT,
+            directory=directory,
+            timeout_s=APART_TIMEOUT_S,
+        )
+
+
+@contextmanager
+def _served(broker: BrokerProcess, directory: Path) -> Iterator[tuple[Path, Path]]:
+    """The binary and the sources of the tests, made for this broker, while it runs."""
+    sources = cached(f"kafka-go-{VERSION}", _make)
+    broker.settings.update(SETTINGS)
+    broker.advertised_host = "localhost"
+    with broker:
+        broker.restart()  # at the port that it was given first, which it can now advertise
+        package = directory / "kafka-go"
+        _copy_for_port(sources, package, broker.port)
+        binary = directory / "kafka-go.test"
+        go_tests.build_tests(package, binary)
+        yield binary, package
 
 
 def _make(directory: Path) -> None:
@@ -79,5 +92,6 @@ SUITE = Suite(
     description="the root package, set up as in its own CI",
     why_unavailable=lambda: missing_program("go"),
     run=run,
+    run_apart=run_apart,
     quick=False,
 )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from tests.conformance.support.broker import BrokerProcess
+
 
 class State(Enum):
     """How a test ended. Not run: the process of the suite ended before it."""
@@ -31,8 +33,9 @@ class Suite:
     """A suite: its name, its pinned version and what it judges, and how it runs.
 
     `run(directory, names)` runs those tests against a broker that it starts and ends itself, with
-    everything that it writes under `directory`. It raises RuntimeError when the suite itself cannot
-    be had.
+    everything that it writes under `directory`. `run_apart(directory, names, broker)` runs each
+    test in a process of its own against that broker. Both raise RuntimeError when the suite itself
+    cannot be had.
     """
 
     name: str
@@ -40,5 +43,6 @@ class Suite:
     description: str
     why_unavailable: Callable[[], str | None]
     run: Callable[[Path, list[str]], list[Outcome]]
+    run_apart: Callable[[Path, list[str], BrokerProcess], list[Outcome]]
     quick: bool = True
     """Whether it belongs to the part that fits 15 minutes."""

@@ -44,6 +44,8 @@ class BrokerProcess:
         self.log_file = directory / "broker.log"
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self.advertised_host = ""
+        """How clients are told to call it, from its second start on; else as it listens."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -137,6 +139,8 @@ class BrokerProcess:
         command = [*kstore_command(), "serve", "--listen", self.bootstrap_servers]
         command += ["--data-dir", ",".join(map(str, self.data_dirs))]
         command += ["--ready-file", str(self._ready_file)]
+        if self.advertised_host and self.port:
+            command += ["--advertise", f"{self.advertised_host}:{self.port}"]
         for name, value in self.settings.items():
             command += ["--set", f"{name}={value}"]
         return command
