@@ -103,13 +103,17 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._output.flush()
             self._transport.abort()
 
+    @property
+    def last_used_ms(self) -> float:
+        """When something came from the client or was taken by it, by the monotonic clock."""
+        return max(self._last_received_ms, self._output.last_sent_ms)
+
     def is_idle_since(self, time_ms: float) -> bool:
         """Whether no request is under way, and nothing came or was taken since `time_ms`.
 
         A client that does not take its replies is idle too: it holds what is to be sent to it.
         """
-        last_used_ms = max(self._last_received_ms, self._output.last_sent_ms)
-        return not self._in_flight and last_used_ms < time_ms
+        return not self._in_flight and self.last_used_ms < time_ms
 
     def _handle_frames(self) -> None:
         """Starts requests until there are no more, or no more may start for now.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from heapq import nsmallest
 
 from kstore.broker.dispatch import Dispatcher
 from kstore.configs import NetworkConfig
@@ -61,8 +62,12 @@ class Listener:
             await server.wait_closed()
 
     def reconfigure(self, config: NetworkConfig) -> None:
-        """Other limits, for connections from now on; those that are open stay."""
+        """Other limits. Of connections that are too many in all now, the least recently used are
+        closed (KIP-402); of those from one address none are."""
         self.config = config
+        excess = len(self._connections) - config.max_connections
+        for connection in nsmallest(excess, self._connections, key=lambda one: one.last_used_ms):
+            connection.close(f"max.connections is {config.max_connections} now")
 
     def register(self, connection: ClientConnection, descriptor: int) -> str | None:
         """Counts a connection in; a text says why it is refused."""

@@ -13,6 +13,7 @@ from kio.schema.errors import ErrorCode
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch, record
 from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.crowd import Crowd
 from tests.conformance.support.pipeline import PipelinedClient, wait_until
 from tests.conformance.support.prober import Prober
 from tests.conformance.support.verbs import (
@@ -26,6 +27,7 @@ from tests.conformance.support.verbs import (
 from tests.conftest import StartBroker, broker_class
 
 OK = ErrorCode.none
+BROKER = 4
 WHO = {"client_software_name": "judge", "client_software_version": "1.0"}
 IDLE_MS = 700
 GENEROUS_S = 2.0
@@ -56,6 +58,25 @@ class TestCounts:
         if is_kafka(broker):
             pytest.skip("Kafka does not accept what is beyond the limit")
         self.check_limit(broker, 7, "max.connections is 7")
+
+    def test_fewer_connections_than_there_are(self, start_broker: StartBroker) -> None:
+        """Kafka looks for the least recently used of each of its threads."""
+        broker = start_broker()
+        limit = {"name": "max.connections", "config_operation": 0, "value": "3"}
+        named = {"resource_type": BROKER, "resource_name": "1", "configs": [limit]}
+        with (
+            Crowd(broker.bootstrap_servers) as crowd,
+            PipelinedClient(broker.bootstrap_servers) as client,
+        ):
+            crowd.join(6)
+            assert client.ask(ApiKey.API_VERSIONS, 4, WHO).error_code is OK
+            change = client.frame(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [named]})
+            client.send(change)
+            wait_until(lambda: crowd.open_count() <= 3, "some are closed")
+            if not is_kafka(broker):
+                assert client.next_reply().responses[0].error_code is OK
+                assert crowd.open_count() == 2
+                assert "max.connections is 3 now" in broker.output()
 
     @staticmethod
     def check_limit(broker: BrokerProcess, limit: int, reason: str) -> None:

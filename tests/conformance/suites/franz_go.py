@@ -44,6 +44,7 @@ def run_apart(directory: Path, names: list[str], broker: BrokerProcess) -> list[
             env=_environment(broker),
             directory=directory,
             timeout_s=APART_TIMEOUT_S,
+            whole=True,
         )
 
 

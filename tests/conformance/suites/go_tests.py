@@ -67,14 +67,22 @@ def run_apart(
     env: Mapping[str, str],
     directory: Path,
     timeout_s: int,
+    whole: bool = False,
 ) -> list[Outcome]:
-    """Runs each of these tests and subtests in a process of its own: one may end it."""
+    """Runs each of these tests in a process of its own: one may end it.
+
+    `whole`: a subtest can't do without the others of its test, and all run in one process.
+    """
     outcomes = []
+    read: dict[str, tuple[dict[str, State], dict[str, str]]] = {}
     for name in names:
-        log_file = directory / f"{name.replace('/', '-')}.log"
-        pattern = "/".join(f"^{re.escape(part)}$" for part in name.split("/"))
-        lines = _run(binary, package, ["-test.run", pattern], env, log_file, timeout_s)
-        states, said = _read_events(lines)
+        run = name.partition("/")[0] if whole else name
+        if run not in read:
+            log_file = directory / f"{run.replace('/', '-')}.log"
+            pattern = "/".join(f"^{re.escape(part)}$" for part in run.split("/"))
+            lines = _run(binary, package, ["-test.run", pattern], env, log_file, timeout_s)
+            read[run] = _read_events(lines)
+        states, said = read[run]
         outcomes.append(Outcome(name, states.get(name, State.NOT_RUN), said.get(name, "")))
     return outcomes
 
