@@ -20,8 +20,10 @@ from tests.conformance.support.broker import BrokerProcess
 VERSION = "v0.4.51"
 TIMEOUT_S = 540
 APART_TIMEOUT_S = 120
-# As in kafka-go's own CI, whose newest broker is 3.7.
+# As in kafka-go's own CI, whose newest broker is 3.7; its generic tests of connections ("nettest")
+# are off there too.
 ENVIRONMENT = {"KAFKA_VERSION": "3.7.0"}
+WITHOUT_NETTEST = {**ENVIRONMENT, "KAFKA_SKIP_NETTEST": "1"}
 SETTINGS = {"message.max.bytes": 200_000_000}
 # Subtests that cannot pass and take others with them, whatever the broker: FINDINGS.md says why.
 GROUP = "TestReaderConsumerGroup"
@@ -39,7 +41,7 @@ def run(directory: Path, names: list[str]) -> list[Outcome]:
             binary,
             package,
             names,
-            env=ENVIRONMENT,
+            env=WITHOUT_NETTEST,
             log_file=directory / "tests.log",
             timeout_s=TIMEOUT_S,
             skip="|".join(f"^{name.replace('/', '$/^')}$" for name in LEFT_OUT),
