@@ -12,9 +12,8 @@ import numpy as np
 
 from kstore._native.batch import HEADER_SIZE, BatchHeader
 from kstore._native.column_writer import BatchEncoder, pack_headers
-from kstore._native.records import assemble_batch
 from kstore.log.append import Appended, Origin, append_batch
-from kstore.log.columns import as_column
+from kstore.log.columns import as_column, rebuilt
 from kstore.log.compression import Codec, compress
 from kstore.log.state import LogState
 
@@ -49,7 +48,8 @@ def append_columns(
     while (made := encoder.next_batch(min(batch_size, log.rules.max_size))) is not None:
         batch, header = made
         if codec:
-            last = append_batch(log, _compressed(codec, batch, header), now_ms, Origin.CLIENT)
+            compressed = rebuilt(header, codec, compress(codec, batch[HEADER_SIZE:]))
+            last = append_batch(log, compressed, now_ms, Origin.CLIENT)
         else:
             built = header if _is_fit(log, header, now_ms) else None
             last = append_batch(log, batch, now_ms, Origin.CLIENT, built)
@@ -110,20 +110,4 @@ def _is_fit(log: LogState, header: BatchHeader, now_ms: int) -> bool:
         and not rules.log_append_time
         and rules.before_max_ms == _NEVER
         and header.max_timestamp - now_ms <= rules.after_max_ms
-    )
-
-
-def _compressed(codec: Codec, batch: memoryview, header: BatchHeader) -> bytes:
-    return assemble_batch(
-        compress(codec, batch[HEADER_SIZE:]),
-        base_offset=0,
-        leader_epoch=-1,
-        attributes=codec,
-        last_offset_delta=header.last_offset_delta,
-        base_timestamp=header.base_timestamp,
-        max_timestamp=header.max_timestamp,
-        producer_id=-1,
-        producer_epoch=-1,
-        base_sequence=-1,
-        record_count=header.record_count,
     )

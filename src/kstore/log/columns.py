@@ -17,7 +17,7 @@ from kstore._native.column_writer import gather, pack
 from kstore._native.columns import ROW_COUNT, fill_table, read_record_headers, survey
 from kstore._native.records import assemble_batch
 from kstore.errors import ErrorCode, KafkaError
-from kstore.log.compression import decompress
+from kstore.log.compression import Codec, decompress
 from kstore.log.read import read_slice
 from kstore.log.state import LogState
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Integers: TypeAlias = NDArray[np.int64]
     Strings: TypeAlias = "BinaryColumn | Sequence[bytes | None] | NDArray[Any]"
 
-__all__ = ["BinaryColumn", "Columns", "as_column", "read_columns"]
+__all__ = ["BinaryColumn", "Columns", "as_column", "read_columns", "rebuilt"]
 
 _CODEC_BITS = 0x07
 
@@ -212,11 +212,16 @@ def _plain(data: memoryview, max_size: int, max_count: int) -> bytes:
 def _plain_batch(header: BatchHeader, batch: memoryview) -> memoryview | bytes:
     if not header.codec:
         return batch
+    return rebuilt(header, Codec.NONE, decompress(header.codec, batch[HEADER_SIZE:]))
+
+
+def rebuilt(header: BatchHeader, codec: Codec, records: Buffer) -> bytes:
+    """The batch of `header` with its records in another codec: `records` as `codec` gave them."""
     return assemble_batch(
-        decompress(header.codec, batch[HEADER_SIZE:]),
+        records,
         base_offset=header.base_offset,
         leader_epoch=header.leader_epoch,
-        attributes=header.attributes & ~_CODEC_BITS,
+        attributes=header.attributes & ~_CODEC_BITS | codec,
         last_offset_delta=header.last_offset_delta,
         base_timestamp=header.base_timestamp,
         max_timestamp=header.max_timestamp,
