@@ -68,6 +68,7 @@ conformance-full: $(BUILT)  ## the same, every suite, docs/conformance.md; then 
 bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/performance.md
 	$(BIN)/python bench/single_node.py --output bench/results/single_node.json
 	$(BIN)/python bench/steps.py --output bench/results/steps.json
+	$(BIN)/python bench/lookups.py --output bench/results/lookups.json
 	$(BIN)/python bench/engine.py --output bench/results/engine.json
 	$(PYTEST) bench/compare_records.py --benchmark-timer=time.process_time \
 		--benchmark-columns=median --benchmark-json=bench/results/records.json
