@@ -1,9 +1,9 @@
 """Appending to a segment: batches into its map, entries into its indexes.
 
-No policy and no system call: `log/segment.py` hands in maps, `log/roll.py` decides what to do when
-a batch does not fit, and a batch that is not to go through the map is handed out to be written. All
-work on a map runs under a guard, so that a disk that fails under it is an OSError here. A
-`SegmentWriter` belongs to the thread of its log.
+No policy, and no system call but in `touch`: `log/segment.py` hands in maps, `log/roll.py` decides
+what to do when a batch does not fit, and a batch that is not to go through the map is handed out to
+be written. All work on a map runs under a guard, so that a disk that fails under it is an OSError
+here. A `SegmentWriter` belongs to the thread of its log.
 """
 
 import cython
@@ -41,9 +41,16 @@ __all__ = ["AHEAD", "FITS", "GROW", "ROLL", "SPILL", "WRITE", "SegmentWriter", "
 
 cdef extern from *:
     """
+    #include <sys/mman.h>
     #define kstore_touch(byte) ((void) __atomic_fetch_or((byte), 0, __ATOMIC_RELAXED))
+    #ifdef MADV_POPULATE_WRITE
+    #define kstore_populate(first, size) madvise((first), (size), MADV_POPULATE_WRITE)
+    #else
+    #define kstore_populate(first, size) -1
+    #endif
     """
     void kstore_touch(uint8_t *byte) nogil
+    int kstore_populate(uint8_t *first, size_t size) nogil
 
 cdef enum:
     FITS = 0
@@ -99,6 +106,8 @@ cdef struct Pages:
 cdef void touch_pages(void *arguments) noexcept nogil:
     cdef Pages *pages = <Pages *> arguments
     cdef uint8_t *page = pages.first
+    if kstore_populate(page, pages.end - page) == 0:
+        return
     while page < pages.end:
         kstore_touch(page)
         page += PAGE_SIZE
@@ -107,14 +116,16 @@ cdef void touch_pages(void *arguments) noexcept nogil:
 def touch(map, Py_ssize_t position):
     """Has the system give memory for what is mapped from `position` on; frees the GIL.
 
-    No byte changes, and others may write there meanwhile. Any thread. Raises OSError if the disk
-    fails.
+    No byte changes, and others may write there meanwhile. Linux can be asked for all of it at once,
+    which costs less than a fault for each page; this is a system call in native code as the GIL
+    has to be free. Any thread. Raises OSError if the disk fails.
     """
     cdef Py_buffer buffer
     cdef Pages pages
     cdef int failed
     PyObject_GetBuffer(map, &buffer, PyBUF_WRITABLE)
     try:
+        position -= position % PAGE_SIZE
         pages.first = <uint8_t *> buffer.buf + max(0, position)
         pages.end = <uint8_t *> buffer.buf + buffer.len
         failed = kstore_guard_install()
