@@ -163,11 +163,19 @@ class Partition(PartitionEnds):
         return self.log.when_synced(appended.last_offset + 1).map(lambda _: appended)
 
     def read(
-        self, offset: int, max_size: int, *, committed_only: bool, at_least_one: bool
+        self,
+        offset: int,
+        max_size: int,
+        *,
+        committed_only: bool,
+        at_least_one: bool,
+        wait: bool = True,
     ) -> Slice | None:
-        """The records from `offset` on, as far as a consumer may see them."""
+        """The records from `offset` on, as far as a consumer may see them; see `Log.read`."""
         end = self.last_stable_offset if committed_only else self.high_watermark
-        return self.log.read(offset, max_size, upto_offset=end, at_least_one=at_least_one)
+        return self.log.read(
+            offset, max_size, upto_offset=end, at_least_one=at_least_one, wait=wait
+        )
 
     def delete_records(self, offset: int) -> int:
         """Moves the log's start up to `offset` (-1: the high watermark); where it is then.

@@ -41,6 +41,9 @@ class Handle:
         if self.descriptor >= 0:
             self._files.close(self.descriptor)
 
+    def read_now(self, size: int, position: int) -> bytearray | None:
+        return self._files.read_now(self.descriptor, size, position)
+
     def size(self) -> int:
         return self._files.size(self.descriptor)
 
@@ -96,6 +99,10 @@ class Handles:
                 # A second chance, behind all others.
                 oldest.used = False
                 self._open[path] = oldest
+
+    def has(self, path: Path) -> bool:
+        """Whether that file is open, which is to say that it was in use lately."""
+        return path in self._open
 
     def forget(self, *paths: Path) -> None:
         with self._lock:

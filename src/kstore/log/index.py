@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["OffsetIndex", "TimeEntry", "TimeIndex"]
 
 _PAGE_SIZE = 4096
+_READ_AHEAD_SIZE = 1 << 20
 
 
 class TimeEntry(NamedTuple):
@@ -105,6 +106,17 @@ class _Index:
         if self.tail is not None:
             self._entries = entries
         return entries
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the entries were looked at lately, so that they are in memory."""
+        return self._file_count == 0 or self._entries is not None or self._handles.has(self.path)
+
+    def read_ahead(self) -> None:
+        """Brings the file into memory; for a worker, as it waits for the disk."""
+        handle = self._handles.get(self.path)
+        for position in range(0, handle.size(), _READ_AHEAD_SIZE):
+            handle.read(_READ_AHEAD_SIZE, position)
 
     def spill(self, *, least_size: int = _PAGE_SIZE) -> None:
         """Moves the entries in memory to the file, once they fill `least_size` bytes."""

@@ -141,16 +141,23 @@ class Log(LogState):
     # Reading
 
     def read(
-        self, offset: int, max_size: int, *, upto_offset: int, at_least_one: bool = True
+        self,
+        offset: int,
+        max_size: int,
+        *,
+        upto_offset: int,
+        at_least_one: bool = True,
+        wait: bool = True,
     ) -> Slice | None:
         """Whole bytes from the batch that holds `offset`, all of one segment; see `Slice`.
 
         They end after `max_size` bytes, which may cut the last batch, or before the batch that
         holds `upto_offset`. The first batch is never cut: if it is larger than `max_size`, it comes
         whole with `at_least_one`, else nothing does. None: nothing there. Raises KafkaError
-        OFFSET_OUT_OF_RANGE.
+        OFFSET_OUT_OF_RANGE; without `wait` NotInMemory, where finding the batch in a sealed segment
+        would wait for the disk.
         """
-        return read_slice(self, offset, max_size, upto_offset, at_least_one=at_least_one)
+        return read_slice(self, offset, max_size, upto_offset, at_least_one=at_least_one, wait=wait)
 
     def batches(self, offset: int = 0) -> Iterator[BatchHeader]:
         """The headers of the batches from the one that holds `offset` on; `position` in its file.

@@ -20,13 +20,20 @@ logger = logging.getLogger("kstore.log")
 
 
 def read_slice(
-    log: LogState, offset: int, max_size: int, upto_offset: int, *, at_least_one: bool
+    log: LogState,
+    offset: int,
+    max_size: int,
+    upto_offset: int,
+    *,
+    at_least_one: bool,
+    wait: bool = True,
 ) -> Slice | None:
     """Bytes from the batch that holds `offset`, of one segment, at most `max_size` of them.
 
     They end before the batch that holds `upto_offset`; the last batch may be cut by `max_size`, but
     never the first: if that is larger, it comes whole with `at_least_one`, else nothing does.
-    Raises KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
+    Raises KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR; NotInMemory
+    without `wait`.
     """
     if log.failed is not None or log.closed:
         log.check_usable()
@@ -37,13 +44,13 @@ def read_slice(
             f"offset {offset} of partition {log.name} is not in the log, which holds "
             f"{log.log_start_offset} to {log_end_offset}",
         )
-    if offset >= upto_offset:
+    if offset >= upto_offset or (max_size <= 0 and not at_least_one):
         return None
     segments = log.segments
     try:
         for index in range(max(0, segments.floor(offset)), len(segments)):
             segment = segments[index]
-            found = segment.find(offset)
+            found = segment.find(offset, wait=wait)
             if found is None:
                 continue
             position, first_size = found

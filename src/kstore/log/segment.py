@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from kstore._native.batch import BatchHeader
@@ -26,7 +27,7 @@ from kstore.log.names import INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX
 from kstore.log.slices import Slice
 from kstore.log.tasks import Trim
 
-__all__ = ["Segment"]
+__all__ = ["NotInMemory", "Segment"]
 
 _SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index points close to it
 _PAGE_SIZE = 4096
@@ -34,7 +35,21 @@ _SECOND_STEP = 64 << 10
 _MAX_STEP = 4 << 20
 _AHEAD_CAPACITY = 256 << 10  # a segment that grows beyond is busy: what follows is made ahead
 _NEVER = (1 << 63) - 1
-_Find = Callable[[bytes, int, int, int], tuple[int, int]]
+_Find = Callable[[bytes | bytearray, int, int, int], tuple[int, int]]
+
+
+class NotInMemory(Exception):
+    """What is to be read has to come from the disk first: let a worker call `read_ahead`."""
+
+    def __init__(self, segment: Segment, offset: int) -> None:
+        super().__init__(f"offset {offset} of {segment.path}")
+        self._segment = segment
+        self._offset = offset
+
+    def read_ahead(self) -> None:
+        """Waits for the disk. What goes wrong is for the next reading to tell."""
+        with suppress(OSError, CorruptLogError):
+            self._segment.read_ahead(self._offset)
 
 
 class Segment:
@@ -133,10 +148,16 @@ class Segment:
 
     # Reading
 
-    def find(self, offset: int) -> tuple[int, int] | None:
-        """(position, size) of the batch that holds `offset`, or of the first one after it."""
+    def find(self, offset: int, *, wait: bool = True) -> tuple[int, int] | None:
+        """(position, size) of the batch that holds `offset`, or of the first one after it.
+
+        Raises NotInMemory without `wait`, if the segment is sealed and the disk would be asked.
+        """
         if self._map is None:
-            return self._search_file(find_batch, offset, self.offsets.lookup(offset))
+            if not wait and not self.offsets.is_warm:
+                raise NotInMemory(self, offset)
+            position = self.offsets.lookup(offset)
+            return self._search_file(find_batch, offset, position, wait)
         assert self.writer is not None, "what is mapped is being written"
         return self._found(self.offsets.find_in(self.writer, offset))
 
@@ -155,12 +176,24 @@ class Segment:
             raise CorruptLogError(str(self.path), position, "no batch begins here")
         return None
 
-    def _search_file(self, find: _Find, target: int, position: int) -> tuple[int, int] | None:
+    def read_ahead(self, offset: int) -> None:
+        """Brings what `find` looks at into memory; for a worker, as it waits for the disk.
+
+        Raises OSError, CorruptLogError, as `find` does.
+        """
+        self.offsets.read_ahead()
+        self.find(offset)
+
+    def _search_file(
+        self, find: _Find, target: int, position: int, wait: bool = True
+    ) -> tuple[int, int] | None:
         end = self.size
         handle = self._handles.get(self.path)
         while position < end:
             wanted = min(_SCAN_SIZE, end - position)
-            data = handle.read(wanted, position)
+            data = handle.read(wanted, position) if wait else handle.read_now(wanted, position)
+            if data is None:
+                raise NotInMemory(self, target)
             at, size = find(data, 0, len(data), target)
             if size > 0:
                 return position + at, size

@@ -9,7 +9,9 @@ import pytest
 
 from kstore._native.batch import walk
 from kstore.errors import ErrorCode, KafkaError
+from kstore.log.files import Files
 from kstore.log.log import Log
+from kstore.log.segment import NotInMemory
 from kstore.log.slices import Slice
 from kstore.log.store import Store
 from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store
@@ -141,6 +143,47 @@ def test_slices_outlive_growth_roll_deletion_and_the_store(data_dir: Path) -> No
     store.close()
     assert mapped.read() == opened.read() == bytes_before
     assert list(data_dir.glob("topic*")) == []
+
+
+class ColdFiles(Files):
+    """Says that nothing is in memory until it was read."""
+
+    warm = False
+
+    def read_now(self, descriptor: int, size: int, position: int) -> bytearray | None:
+        return super().read_now(descriptor, size, position) if self.warm else None
+
+    def read(self, descriptor: int, size: int, position: int) -> bytes:
+        self.warm = True
+        return super().read(descriptor, size, position)
+
+
+def test_what_is_not_in_memory_is_not_waited_for(data_dir: Path) -> None:
+    files = ColdFiles()
+    with open_store(data_dir, files=files) as store:
+        log = filled(store)
+        end = log.log_end_offset
+        expected = log.read(3, 100, upto_offset=end)
+        assert expected is not None
+
+        def read_cold() -> NotInMemory:
+            with pytest.raises(NotInMemory) as caught:
+                log.read(3, 100, upto_offset=end, wait=False)
+            return caught.value
+
+        files.warm = False
+        cold = read_cold()
+        cold.read_ahead()
+        found = log.read(3, 100, upto_offset=end, wait=False)
+        assert found is not None
+        assert found.read() == expected.read()
+        log.handles.clear()
+        assert read_cold() is not None, "nobody knows of the index"
+        last = log.read(end - 1, 100, upto_offset=end, wait=False)
+        assert last is not None, "what is being written is in memory"
+        log.segments.first.offsets.path.unlink()
+        read_cold().read_ahead()
+        assert log.failed is None, "the next reading tells"
 
 
 def test_a_mapped_slice_of_a_deleted_log_can_still_be_sent(data_dir: Path) -> None:

@@ -28,6 +28,7 @@ from kstore.broker.delayed import DelayedFetch
 from kstore.broker.fetch_sessions import FetchSession
 from kstore.broker.partition import Partition
 from kstore.errors import KafkaError
+from kstore.log.segment import NotInMemory
 from kstore.runtime import Later
 from kstore.wire.versions import ADVERTISED, ApiKey
 
@@ -57,7 +58,23 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
         session = context.broker.fetch_sessions.session_for(request)
     except KafkaError as error:
         return encode_fetch_reply(context.correlation_id, shape, error.code, 0, {}, False)
-    reading = _Reading(request, session, context).read()
+    reading = _Reading(request, session, context).read(wait=False)
+    if not reading.cold:
+        return _answer(reading, shape)
+    reading.release()
+
+    def go_on(_: None) -> Later[Reply]:
+        if context.connection.closed:
+            return Later.of([])
+        reply = _answer(reading.read(), shape)
+        return reply if isinstance(reply, Later) else Later.of(reply)
+
+    return context.broker.runtime.run_in_worker(reading.read_ahead).chain(go_on)
+
+
+def _answer(reading: _Reading, shape: FetchShape) -> Reply | Later[Reply]:
+    """The reply, or that of a fetch that waits for more than was found."""
+    request, context = reading.request, reading.context
     missing_size = min(request.min_bytes, reading.max_size) - reading.size
     if missing_size <= 0 or request.max_wait_ms <= 0 or reading.failed or not reading.partitions:
         return reading.reply(shape)
@@ -77,6 +94,7 @@ class _Reading:
     """What one fetch finds; `read` may be called again after a wait."""
 
     __slots__ = (
+        "cold",
         "context",
         "failed",
         "max_size",
@@ -96,14 +114,17 @@ class _Reading:
         self.news: list[tuple[WantedPartition, Partition | None]] = []
         self.size = 0
         self.failed = False
+        self.cold: list[NotInMemory] = []
 
-    def read(self) -> _Reading:
+    def read(self, *, wait: bool = True) -> _Reading:
         """Reads every partition that has news in turn, until `max_size` bytes are found.
 
         The first batch that is found comes whole, even if it is larger than every limit (KIP-74).
         `failed`: a read failed. A partition that is not here is told, but others are waited for, or
-        a consumer of a deleted topic would ask again without a pause.
+        a consumer of a deleted topic would ask again without a pause. Without `wait`, what can't be
+        found before the disk was asked is in `cold`.
         """
+        self.cold = []
         self.size = 0
         self.failed = False
         left = self.max_size
@@ -123,7 +144,11 @@ class _Reading:
                     max(0, min(left, wanted.max_bytes)),
                     committed_only=committed_only,
                     at_least_one=self.size == 0,
+                    wait=wait,
                 )
+            except NotInMemory as cold:
+                self.cold.append(cold)
+                continue
             except KafkaError as error:
                 self.failed = True
                 wanted.failed(error.code)
@@ -133,6 +158,11 @@ class _Reading:
                 left -= records.size
             wanted.found(partition, records, committed_only)
         return self
+
+    def read_ahead(self) -> None:
+        """Asks the disk for what is `cold`; for a worker."""
+        for cold in self.cold:
+            cold.read_ahead()
 
     def release(self) -> None:
         """Lets go of what was read, as it will be read again."""
