@@ -183,6 +183,12 @@ def test_the_text_is_in_the_style_of_kafkas_tool(bench: Bench) -> None:
     assert second.startswith("Closed loop: ")
 
 
+@pytest.mark.parametrize("what", ["produce", "end-to-end"])
+def test_a_schedule_that_nobody_can_keep_is_refused(bench: Bench, what: str) -> None:
+    said = bench.fail(what, "--rate", "1e8", "--batch-size", "0", "--duration", "60")
+    assert said.startswith("kstore: 1,000,001 requests are due and not answered; choose a lower")
+
+
 def test_an_error_of_the_broker_is_one_line(broker: BrokerProcess, bench: Bench) -> None:
     topic = "bench-refuses"
     create_topic(broker.bootstrap_servers, topic, 1)

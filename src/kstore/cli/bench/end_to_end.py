@@ -21,7 +21,7 @@ from kstore.cli.bench.load_connection import LoadConnection
 from kstore.cli.bench.load_loop import LoadLoop, OnReplies
 from kstore.cli.bench.produce import ProduceFrame, ReplyCheck
 from kstore.cli.bench.recorder import Recorder
-from kstore.cli.bench.schedule import Schedule
+from kstore.cli.bench.schedule import Schedule, check_backlog
 from kstore.cli.bench.target import LATEST, Target
 from kstore.cli.bench.workloads import Load
 from kstore.cli.errors import CommandError
@@ -115,6 +115,7 @@ class _EndToEndRun:
             if due is None:
                 break
             self._due.append(due[0])
+            check_backlog(len(self._due))
 
     def _send(self) -> None:
         """Sends what is due on the connections that have room, a batch on each in turn."""

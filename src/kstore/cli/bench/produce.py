@@ -19,7 +19,7 @@ from kstore.cli.bench.batches import Batch, make_batches, make_rest, records_per
 from kstore.cli.bench.load_connection import LoadConnection
 from kstore.cli.bench.load_loop import LoadLoop, OnReplies
 from kstore.cli.bench.recorder import Recorder
-from kstore.cli.bench.schedule import Schedule
+from kstore.cli.bench.schedule import Schedule, check_backlog
 from kstore.cli.bench.target import Target
 from kstore.cli.bench.workloads import Load
 from kstore.cli.errors import CommandError
@@ -131,6 +131,8 @@ class _Producer:
 
 
 class _ProduceRun:
+    """Closed loop: a reply makes room, and `_on_replies` fills it. Schedule: `_turn` sends too."""
+
     def __init__(
         self, target: Target, load: Load, seed: int, recorder: Recorder, loop: LoadLoop
     ) -> None:
@@ -200,6 +202,7 @@ class _ProduceRun:
             producer.due.append(due)
             touched[producer] = None
             self._open_count += 1
+            check_backlog(self._open_count)
         for producer in touched:
             self._fill(producer, now_ns)
 

@@ -9,8 +9,19 @@ from __future__ import annotations
 
 from kstore.cli.bench.recorder import Recorder
 from kstore.cli.bench.workloads import Load
+from kstore.cli.errors import CommandError
 
-__all__ = ["Schedule"]
+__all__ = ["Schedule", "check_backlog"]
+
+_MAX_BACKLOG_COUNT = 1_000_000
+
+
+def check_backlog(count: int) -> None:
+    """Raises `CommandError` if so many due requests without a reply are too many to keep."""
+    if count > _MAX_BACKLOG_COUNT:
+        raise CommandError(
+            f"{count:,} requests are due and not answered; choose a lower --rate, or larger batches"
+        )
 
 
 class Schedule:
