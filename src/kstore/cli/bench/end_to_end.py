@@ -14,9 +14,8 @@ from collections import deque
 from itertools import cycle
 from struct import Struct
 
-from kstore._native.scan import check_run
 from kstore.cli.bench.batches import Batch, Values, records_per_batch
-from kstore.cli.bench.fetch import FetchRequests
+from kstore.cli.bench.fetch import FetchRequests, whole_batches
 from kstore.cli.bench.load_connection import LoadConnection
 from kstore.cli.bench.load_loop import LoadLoop, OnReplies
 from kstore.cli.bench.produce import ProduceFrame, ReplyCheck
@@ -160,7 +159,7 @@ class _EndToEndRun:
                 arrived = []
                 for partition, data in self._fetches.decode(reply):
                     offset = self._offsets[partition]
-                    size, self._offsets[partition], _ = check_run(data, offset, 0)
+                    size, self._offsets[partition] = whole_batches(data, partition, offset)
                     arrived.append((offset, memoryview(data)[:size]))
                 # The next records may come while these are looked at.
                 self._ask(connection, partitions)

@@ -27,7 +27,7 @@ from kstore.wire.headers import RequestHeader, decode_response_header, encode_re
 from kstore.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
 from kstore.wire.versions import ApiKey
 
-__all__ = ["FetchRequests", "fetch"]
+__all__ = ["FetchRequests", "fetch", "whole_batches"]
 
 _RECEIVE_SIZE = 1 << 20
 _SIZE = Struct(">i")
@@ -85,6 +85,19 @@ class FetchRequests:
                 if one.records:
                     found.append((one.partition_index, one.records))
         return found
+
+
+def whole_batches(records: bytes, partition: int, offset: int) -> tuple[int, int]:
+    """Bytes of the whole batches that were fetched at `offset`, and the offset behind them.
+
+    The last batch of a reply may be cut. Raises `CommandError` for bytes that are not sound.
+    """
+    size, next_offset, fault = check_run(records, offset, 0)
+    if fault not in (0, TORN):
+        raise CommandError(
+            f"partition {partition}: what was fetched at offset {offset} is not sound"
+        )
+    return (size, next_offset) if size else (0, offset)
 
 
 class _Fetcher:
@@ -168,15 +181,10 @@ class _FetchRun:
         record_count = size = 0
         for partition, records in self._requests.decode(reply):
             offset = fetcher.offsets[partition]
-            end, next_offset, fault = check_run(records, offset, 0)
-            if fault not in (0, TORN):
-                raise CommandError(
-                    f"partition {partition}: what was fetched at offset {offset} is not sound"
-                )
-            if end:
-                fetcher.offsets[partition] = next_offset
-                record_count += next_offset - offset
-                size += end
+            whole_size, next_offset = whole_batches(records, partition, offset)
+            fetcher.offsets[partition] = next_offset
+            record_count += next_offset - offset
+            size += whole_size
         fetcher.empty_count = 0 if size else fetcher.empty_count + 1
         if fetcher.empty_count > _MAX_EMPTY_COUNT:
             raise CommandError(

@@ -43,13 +43,16 @@ from kstore.wire.versions import ApiKey
 
 __all__ = ["ProduceFrame", "ReplyCheck", "produce"]
 
-RECEIVE_SIZE = 256 << 10
+_RECEIVE_SIZE = 256 << 10
 
 _SIZE = Struct(">i")
 _TIMEOUT_MS = 30_000
 
 # Below this a request is joined into one piece; above, its batch is sent from where it lies.
 _JOIN_SIZE = 32 << 10
+
+# Different requests of a connection; at least one for each of its partitions.
+_REQUEST_COUNT = 1000
 
 # How often the end of a run is looked for, while replies keep the loop busy anyway.
 _LOOK_NS = 20_000_000
@@ -154,13 +157,14 @@ class _ProduceRun:
         batches = make_batches(load, seed)
         rest_count = load.num_records % records_per_batch(load)
         rest = make_rest(load, seed, rest_count) if rest_count else None
-        shared = bytearray(RECEIVE_SIZE)
+        shared = bytearray(_RECEIVE_SIZE)
         producers = []
         for share in self._target.shares(load.connections):
             connection = LoadConnection(share.address, shared, timeout_s=self._target.timeout_s)
+            rounds = max(1, min(len(batches), _REQUEST_COUNT // len(share.partitions)))
             requests = [
                 self._request(partition, batches[(number + partition) % len(batches)])
-                for number in range(len(batches))
+                for number in range(rounds)
                 for partition in share.partitions
             ]
             last = self._request(share.partitions[0], rest) if rest else None
