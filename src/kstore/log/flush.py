@@ -131,9 +131,16 @@ def _sync(log: LogState, start: int, also: Handle | None = None) -> None:
     log.recovery_point = job.offset
 
 
-def flush_in_worker(log: LogState, offset: int, *, before: Task | None = None) -> None:
-    """Syncs everything below `offset` in a worker, once `before` is done. Raises OSError."""
-    job = sync_job(log, offset, log.recovery_point, before=before)
+def flush_in_worker(
+    log: LogState, offset: int, *, rolled: int | None = None, before: Task | None = None
+) -> None:
+    """Syncs everything below `offset` in a worker, once `before` is done. Raises OSError.
+
+    `rolled` is the base offset of a segment that was just sealed: it has to be trimmed, and its
+    indexes synced, also if all its batches are on the disk.
+    """
+    start = log.recovery_point if rolled is None else min(log.recovery_point, rolled)
+    job = sync_job(log, offset, start, before=before)
     truncations = log.truncations
 
     def finish(done: Later[None]) -> None:

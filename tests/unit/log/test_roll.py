@@ -35,6 +35,18 @@ def test_a_segment_ends_when_the_next_batch_does_not_fit(store: Store) -> None:
     assert offsets(log) == list(range(7))
 
 
+def test_a_segment_whose_batches_are_all_synced_is_trimmed_when_it_ends(data_dir: Path) -> None:
+    data = batch(b"x" * 30)
+    with open_store(data_dir) as store:
+        log = make_log(store)
+        log.append(data, now_ms=NOW_MS)
+        log.flush()
+        log.roll()
+        assert log.segments.first.path.stat().st_size == len(data)
+    with open_store(data_dir) as store:
+        assert offsets(store.logs["topic", 0]) == [0]
+
+
 def test_a_segment_ends_by_time_of_its_first_batch(store: Store) -> None:
     log = make_log(store, segment_ms=1000, message_timestamp_after_max_ms=1 << 40)
     for delta_ms in (0, 1000, 1001, 500, 2001, 2002):
