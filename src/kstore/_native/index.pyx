@@ -306,7 +306,8 @@ cdef class BaseOffsets:
         """Drops the first `count` offsets, or all."""
         count = max(0, min(count, self.count))
         self.count -= count
-        memmove(self.offsets, self.offsets + count, <size_t> self.count * sizeof(int64_t))
+        if self.count:
+            memmove(self.offsets, self.offsets + count, <size_t> self.count * sizeof(int64_t))
 
     def floor(self, int64_t offset):
         """The index of the last one that is at most `offset`, -1 if there is none."""
