@@ -79,6 +79,39 @@ def lookups() -> str:
     return "\n".join([f"`{stored['command']}`:", "", *head, *rows])
 
 
+def segments() -> str:
+    """The table of `segments.json`."""
+    stored = json.loads((RESULTS / "segments.json").read_text())
+    columns = ("p50_us", "p99_us", "p99.9_us", "new_step_us", "roll_us")
+    rows = [
+        f"| {name} | " + " | ".join(f"{found[column]:.0f} µs" for column in columns) + " |"
+        for name, found in stored["results"].items()
+    ]
+    head = [
+        "| what is needed next is | append p50 | p99 | p99.9 | into a new step | that rolls |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([f"`{stored['command']}`:", "", *head, *rows])
+
+
+def group_commit() -> str:
+    """The table of `group_commit.json`."""
+    stored = json.loads((RESULTS / "group_commit.json").read_text())
+
+    def cell(found: dict[str, float]) -> str:
+        return f"{found['batches_per_s']:,.0f}/s, p99 {found['p99_ms']:.1f} ms"
+
+    lines = [f"`{stored['command']}`:", ""]
+    for number, (disk, modes) in enumerate(stored["results"].items()):
+        counts = list(next(iter(modes.values())))
+        if not number:
+            heads = [f"{mode}, {count}" for mode in modes for count in counts]
+            lines += [f"| disk | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+        cells = [cell(modes[mode][count]) for mode in modes for count in counts]
+        lines.append(f"| {disk} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def engine() -> str:
     """The table of `engine.json`: appends beside what copying and checking their bytes costs."""
     stored = json.loads((RESULTS / "engine.json").read_text())
@@ -155,6 +188,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "single_node": single_node,
     "steps": steps,
     "lookups": lookups,
+    "segments": segments,
+    "group_commit": group_commit,
     "engine": engine,
     "records": records,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,24 +28,6 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Partitions are busy early, so that tests need no megabytes."""
     monkeypatch.setattr(segments, "_AHEAD_CAPACITY", 8 << 10)
     monkeypatch.setattr(segments, "_SECOND_STEP", 8 << 10)
-
-
-@pytest.fixture
-def files() -> FaultyFiles:
-    return FaultyFiles()
-
-
-@pytest.fixture
-def runtime() -> ManualRuntime:
-    return ManualRuntime()
-
-
-@pytest.fixture
-def waiting(data_dir: Path, files: FaultyFiles, runtime: ManualRuntime) -> Iterator[Store]:
-    store = open_store(data_dir, files=files, runtime=runtime)
-    yield store
-    files.heal()
-    store.close()
 
 
 @pytest.fixture

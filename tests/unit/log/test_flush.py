@@ -13,16 +13,6 @@ from tests.support.logs import NOW_MS, batch, make_log, open_store
 
 
 @pytest.fixture
-def files() -> FaultyFiles:
-    return FaultyFiles()
-
-
-@pytest.fixture
-def runtime() -> ManualRuntime:
-    return ManualRuntime()
-
-
-@pytest.fixture
 def counted(data_dir: Path, files: FaultyFiles, runtime: ManualRuntime) -> Store:
     return open_store(data_dir, files=files, runtime=runtime)
 

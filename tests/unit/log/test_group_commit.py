@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +14,6 @@ from kstore.runtime import Later, SynchronousRuntime
 from kstore.testing.faulty_files import FaultyFiles
 from kstore.testing.manual import ManualRuntime
 from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store, values
-
-
-@pytest.fixture
-def files() -> FaultyFiles:
-    return FaultyFiles()
-
-
-@pytest.fixture
-def runtime() -> ManualRuntime:
-    return ManualRuntime()
-
-
-@pytest.fixture
-def waiting(data_dir: Path, files: FaultyFiles, runtime: ManualRuntime) -> Iterator[Store]:
-    store = open_store(data_dir, files=files, runtime=runtime)
-    yield store
-    files.heal()
-    store.close()
 
 
 def append(log: Log, value: bytes = b"x") -> Later[None]:
