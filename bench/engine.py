@@ -11,18 +11,17 @@ in turn with them: one copy of the batch into a mapped file, and one CRC-32C ove
 from __future__ import annotations
 
 import argparse
-import json
 import mmap
 import os
-import platform
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from stored import store
 
 from kstore._native.batch import crc32c
 from kstore._native.validate import validate_batch
@@ -233,16 +232,7 @@ def main() -> None:
             **openings(directory, scaled(128)),
             "partitions_made_per_s": partitions(directory, scaled(100)),
         }
-    stored = {
-        "command": "python " + " ".join(["bench/engine.py", *sys.argv[1:]]),
-        "machine": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "results": results,
-    }
-    text = json.dumps(stored, indent=2) + "\n"
-    if options.output is not None:
-        options.output.write_text(text)
-    print(text, end="")
+    store(results, options.output)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,6 @@ counted.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import selectors
 import statistics
 import sys
@@ -27,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import slow_sync
 from single_node import BrokerProcess, Client, batch_of, create_topic, produce_frame
+from stored import store
 
 TOPIC = "group-commit"
 RECORDS = 10
@@ -130,16 +128,7 @@ def main() -> None:
                 mode: measure(float(text), settings, counts, options.seconds)
                 for mode, settings in MODES.items()
             }
-    stored = {
-        "command": "python " + " ".join(["bench/group_commit.py", *sys.argv[1:]]),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "results": results,
-    }
-    made = json.dumps(stored, indent=2) + "\n"
-    if options.output is not None:
-        options.output.write_text(made)
-    print(made, end="")
+    store(results, options.output)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,14 @@ around it.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import random
 import struct
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from stored import store
 
 from kstore._native.index import BaseOffsets, find_position
 from kstore.log.files import Files
@@ -94,16 +93,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    stored = {
-        "command": "python " + " ".join(["bench/lookups.py", *sys.argv[1:]]),
-        "machine": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "results": measure(options.count, options.seed),
-    }
-    text = json.dumps(stored, indent=2) + "\n"
-    if options.output is not None:
-        options.output.write_text(text)
-    print(text, end="")
+    store(measure(options.count, options.seed), options.output)
 
 
 if __name__ == "__main__":

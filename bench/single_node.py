@@ -12,9 +12,7 @@ two builds by running them in turn.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -23,6 +21,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from stored import store
 
 from kstore.log.records import Record, build_batch
 from kstore.wire.codec import decode_response, encode_request
@@ -263,16 +263,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full load")
     options = parser.parse_args()
-    results = {
-        "command": "python " + " ".join(["bench/single_node.py", *sys.argv[1:]]),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "results": measure(options.rounds, options.scale),
-    }
-    text = json.dumps(results, indent=2) + "\n"
-    if options.output is not None:
-        options.output.write_text(text)
-    print(text, end="")
+    store(measure(options.rounds, options.scale), options.output)
 
 
 if __name__ == "__main__":

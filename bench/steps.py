@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
-import platform
 import struct
 import sys
 import tempfile
@@ -39,6 +37,7 @@ from kstore_server.server import Server
 
 sys.path.insert(0, str(Path(__file__).parent))
 from single_node import batch_of, fetch_frame, framed, produce_frame
+from stored import store
 
 ROUNDS = 40
 TOPIC = "steps"
@@ -195,16 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     with new_runner() as runner:
         results = runner.run(measure(options.count))
-    stored = {
-        "command": "python " + " ".join(["bench/steps.py", *sys.argv[1:]]),
-        "machine": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "results": results,
-    }
-    text = json.dumps(stored, indent=2) + "\n"
-    if options.output is not None:
-        options.output.write_text(text)
-    print(text, end="")
+    store(results, options.output)
 
 
 if __name__ == "__main__":
