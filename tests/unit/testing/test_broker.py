@@ -137,8 +137,10 @@ def test_two_brokers_side_by_side() -> None:
         assert write_and_read(two.bootstrap_servers, "t", [b"2"]) == [b"2"]
 
 
-def test_the_plugin(pytester: pytest.Pytester) -> None:
+def test_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a pytest run of its own, as a user's would be."""
+    # It runs in another directory, where a relative PYTHONPATH leads nowhere.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     pytester.makepyfile(
         test_user="""
         import sys
