@@ -283,7 +283,7 @@ class LogDirs:
         failed = set()
         for opened, segments in taken:
             try:
-                remove_files(segments)
+                remove_files(opened, segments)
             except OSError as error:
                 log.error("segments not removed partition=%s reason=%s", opened.name, error)
                 opened.on_disk_error(error)

@@ -60,9 +60,11 @@ class SyncJob(Task):
         self._directories = directories
 
     def _work(self) -> None:
+        # The job may outlive the need for open files, which keep the room of deleted ones.
+        handles, self._handles = self._handles, []
         for task in self._tasks:
             task.run()
-        for handle in self._handles:
+        for handle in handles:
             self._files.sync(handle.descriptor)
         self._epochs.sync()
         for directory in self._directories:

@@ -38,10 +38,13 @@ def take_below_start(log: LogState) -> list[Segment]:
     return below
 
 
-def remove_files(segments: Iterable[Segment]) -> None:
+def remove_files(log: LogState, segments: Iterable[Segment]) -> None:
     """Removes the files of segments that were taken out; slices of them stay readable.
 
-    Any thread, but not after the log's directory was given to another one. Raises OSError.
+    Their room is free on return, but for such slices: a sync that still holds the files, as that
+    of a roll may, is finished first. Any thread, but not after the log's directory was given to
+    another one. Raises OSError.
     """
+    log.finish_jobs()
     for segment in segments:
         segment.delete()

@@ -225,11 +225,18 @@ class LogState(LogEnds):
 
         For what must not happen meanwhile: the files get other names, or are cut.
         """
-        for job in list(self.jobs):
-            job.run()
+        self.finish_jobs()
         if self.next_segment is not None:
             self.next_segment.discard()
             self.next_segment = None
+
+    def finish_jobs(self) -> None:
+        """Returns when the syncs that workers have begun, or are to do, are done. Any thread.
+
+        Raises OSError.
+        """
+        for job in list(self.jobs):
+            job.run()
 
     def configure(self, config: LogConfig) -> None:
         """Takes over new configs; they hold from the next append on."""

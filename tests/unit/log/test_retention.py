@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kstore.log.log import Log
 from kstore.log.retention import remove_files
 from kstore.log.store import Store
 from kstore.testing.faulty_files import FaultyFiles
+from kstore.testing.manual import ManualRuntime
 from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store
 
 COUNT = 40
@@ -39,7 +41,7 @@ def test_every_start(data_dir: Path, start: int) -> None:
         log = filled(store)
         before = [segment.base_offset for segment in log.segments.all()]
         log.advance_log_start(start)
-        remove_files(log.take_below_start())
+        remove_files(log, log.take_below_start())
         wanted = [
             base
             for base in before
@@ -78,9 +80,35 @@ def test_a_slice_outlives_its_segment(store: Store) -> None:
     assert found is not None
     before = found.read()
     log.advance_log_start(COUNT - 1)
-    remove_files(log.take_below_start())
+    remove_files(log, log.take_below_start())
     assert found.read() == before
     found.release()
+
+
+def held(directory: Path) -> set[str]:
+    """The deleted files below `directory` whose room this process still takes."""
+    with os.scandir("/proc/self/fd") as entries:
+        opened = [os.readlink(entry.path) for entry in entries]
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    return {
+        line[line.index(str(directory)) :]
+        for line in opened + mapped
+        if str(directory) in line and line.endswith("(deleted)")
+    }
+
+
+def test_the_room_of_removed_files_is_free_though_a_sync_is_yet_to_come(data_dir: Path) -> None:
+    """That of the roll has the files of all segments, and no worker has come by."""
+    runtime = ManualRuntime()
+    with open_store(data_dir, runtime=runtime) as store:
+        log = filled(store)
+        log.advance_log_start(COUNT)
+        remove_files(log, log.take_below_start())
+        assert runtime.work_count
+        assert bases(log.directory) == {COUNT}
+        assert held(data_dir) == set()
+        runtime.run_workers()
+        assert (log.failed, log.recovery_point) == (None, COUNT)
 
 
 def test_an_emptied_log_on_a_full_disk_keeps_its_segment(data_dir: Path) -> None:
