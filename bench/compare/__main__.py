@@ -88,14 +88,14 @@ def is_done(path: Path, run: dict[str, Any]) -> bool:
 
 
 def commit() -> str:
-    """The checkout's commit; `-dirty` behind it if something differs from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip() or "unknown"
+    """The checkout's commit; `-dirty` behind it if what is measured differs from it."""
+    found = _git("rev-parse", "--short", "HEAD") or "unknown"
+    return f"{found}-dirty" if _git("diff", "HEAD", "--stat", "--", "src", "server") else found
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def parse() -> argparse.Namespace:
