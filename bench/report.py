@@ -35,16 +35,16 @@ def single_node() -> str:
         return f"{figures} | {aim}"
 
     rows = [
-        ("start until ready", f"{found['ready_s']:.2f} s | 0.6 s"),
-        ("start of the broker inside a test", f"{found['fixture_ms']['start']:.0f} ms | 50 ms"),
+        ("start until ready", f"{found['ready_s']:.2f} s | 0.5 s"),
+        ("start of the broker inside a test", f"{found['fixture_ms']['start']:.0f} ms | 30 ms"),
         ("stop of the same", f"{found['fixture_ms']['stop']:.0f} ms |"),
-        ("resident memory, idle", f"{found['idle_memory']['resident'] / MEGABYTE:.0f} MB | 80 MB"),
+        ("resident memory, idle", f"{found['idle_memory']['resident'] / MEGABYTE:.0f} MB | 70 MB"),
         (
             "resident memory after the load below",
             f"{found['memory_after_load']['resident'] / MEGABYTE:.0f} MB |",
         ),
         ("an idle connection", f"{found['bytes_per_idle_connection'] / 1e3:.1f} KB | 20 KB"),
-        ("produce 1 record of 100 bytes, pipelined", cost("produce_1_record_pipelined", "25 µs")),
+        ("produce 1 record of 100 bytes, pipelined", cost("produce_1_record_pipelined", "15 µs")),
         ("produce 1 record, one at a time", cost("produce_1_record_synchronous")),
         ("fetch 1 record, pipelined", cost("fetch_1_record_pipelined", "25 µs")),
         ("produce a batch of 900 KiB", cost("produce_900_KiB")),
