@@ -23,6 +23,7 @@ from kstore.runtime import Later
 
 __all__ = [
     "SyncJob",
+    "advance",
     "flush",
     "flush_at_close",
     "flush_if_due",
@@ -133,27 +134,37 @@ def _sync(log: LogState, start: int, also: Handle | None = None) -> None:
     log.recovery_point = job.offset
 
 
+def advance(log: LogState, offset: int) -> None:
+    """All bytes below `offset` are on the disk. The recovery point stays before a segment that was
+    sealed meanwhile: it is to be trimmed yet, and its indexes synced."""
+    log.recovery_point = max(log.recovery_point, min([offset, *log.sealing]))
+
+
 def flush_in_worker(
-    log: LogState, offset: int, *, rolled: int | None = None, before: Task | None = None
+    log: LogState, offset: int, *, sealed: int | None = None, before: Task | None = None
 ) -> None:
     """Syncs everything below `offset` in a worker, once `before` is done. Raises OSError.
 
-    `rolled` is the base offset of a segment that was just sealed: it has to be trimmed, and its
-    indexes synced, also if all its batches are on the disk.
+    `sealed` is the base offset of the segment that was just sealed, if one was.
     """
-    start = log.recovery_point if rolled is None else min(log.recovery_point, rolled)
-    job = sync_job(log, offset, start, before=before)
+    if sealed is not None:
+        log.recovery_point = min(log.recovery_point, sealed)
+    job = sync_job(log, offset, log.recovery_point, before=before)
+    if sealed is not None:
+        log.sealing.append(sealed)
     truncations = log.truncations
 
     def finish(done: Later[None]) -> None:
         error = done.error
+        if sealed is not None:
+            log.sealing.remove(sealed)
         if isinstance(error, OSError):
             if not log.closed:
                 sync_failed(log, error)
         elif error is not None:
             raise error
         elif truncations == log.truncations:
-            log.recovery_point = max(log.recovery_point, job.offset)
+            advance(log, job.offset)
 
     run_in_worker(log, job).then(finish)
 

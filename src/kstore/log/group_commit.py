@@ -10,7 +10,7 @@ Invariant: while somebody waits, a sync runs or is about to. Thread: that of the
 from __future__ import annotations
 
 from kstore.errors import ErrorCode, KafkaError
-from kstore.log.flush import SyncJob, run_in_worker, sync_failed, sync_job
+from kstore.log.flush import SyncJob, advance, run_in_worker, sync_failed, sync_job
 from kstore.log.state import LogState
 from kstore.runtime import Later
 
@@ -68,8 +68,9 @@ def _finish(log: LogState, job: SyncJob, truncations: int, done: Later[None]) ->
     except OSError as error:
         _refuse_all(log, sync_failed(log, error))
         return
-    log.recovery_point = max(log.recovery_point, job.offset)
-    while log.sync_waiters and log.sync_waiters[0][0] <= log.recovery_point:
+    advance(log, job.offset)
+    synced_offset = max(log.recovery_point, job.offset)
+    while log.sync_waiters and log.sync_waiters[0][0] <= synced_offset:
         log.sync_waiters.popleft()[1].complete(None)
     if log.sync_waiters:
         _begin(log)

@@ -311,12 +311,13 @@ class Log(LogState):
             self.abandon()
 
     def _finish(self) -> None:
+        try:
+            self.settle()
+        except OSError as error:
+            raise self.disk_error(error, "closing") from error
         if self.writer is None and self.recovery_point == self.log_end_offset:
             flush(self)
             return
-        if self.next_segment is not None:
-            self.next_segment.discard()
-            self.next_segment = None
         try:
             self.finish_indexes()
             self.segments.active.seal()

@@ -33,7 +33,7 @@ def roll(log: LogState, base_offset: int, now_ms: int) -> None:
     log.segments.add(_new_segment(log, base_offset, now_ms))
     logger.debug("rolled %s at offset %d", log.name, base_offset)
     before = snapshot_task(log, base_offset)
-    flush_in_worker(log, base_offset, rolled=old.base_offset, before=before)
+    flush_in_worker(log, base_offset, sealed=old.base_offset, before=before)
 
 
 def _new_segment(log: LogState, base_offset: int, now_ms: int) -> Segment:

@@ -140,6 +140,7 @@ class LogState(LogEnds):
         "roll_ms",
         "rules",
         "runtime",
+        "sealing",
         "segments",
         "sync_waiters",
         "syncing",
@@ -183,6 +184,7 @@ class LogState(LogEnds):
         self.flush_timer: Timer | None = None
         self.next_segment: NextSegment | None = None
         self.jobs: list[Task] = []
+        self.sealing: list[int] = []
         self.syncing = False
         self.sync_waiters: deque[tuple[int, Later[None]]] = deque()
         self.failed = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
 from kstore.configs import LogConfig
 from kstore.log.log import Log
 from kstore.log.store import Store
+from kstore.testing.manual import ManualRuntime
 from tests.support.logs import NOW_MS, PromptRuntime, altered, batch, make_log, offsets, open_store
 
 
@@ -215,3 +217,42 @@ def test_offsets_beyond_an_index_entry_get_a_new_segment(store: Store) -> None:
     log.append_verbatim(altered(batch(), base_offset=2**31 - 1))
     log.append_verbatim(altered(batch(), base_offset=2**31))
     assert bases(log) == [0, 2**31]
+
+
+def test_a_segment_that_is_not_trimmed_yet_is_recovered(tmp_path: Path) -> None:
+    """Also if all its batches were synced, and a checkpoint was written, before a kill."""
+    store = open_store(tmp_path / "data", runtime=ManualRuntime())
+    log = make_log(store)
+    for _ in range(3):
+        log.append(batch(b"x" * 1000), now_ms=NOW_MS)
+    log.flush()
+    log.roll()
+    log.append(batch(b"y"), now_ms=NOW_MS)
+    assert log.recovery_point == 0
+    store.checkpoint()
+    shutil.copytree(tmp_path / "data", tmp_path / "killed")
+    store.close()
+    for directory in ("data", "killed"):
+        with open_store(tmp_path / directory) as left:
+            found = left.logs["topic", 0]
+            assert found.faults == []
+            assert len(list(found.records())) == 4
+            first = found.segments.first
+            assert first.path.stat().st_size == first.size == 3 * len(batch(b"x" * 1000))
+
+
+def test_a_sync_that_was_under_way_says_nothing_about_a_segment_that_was_sealed_since(
+    tmp_path: Path,
+) -> None:
+    runtime = ManualRuntime()
+    with open_store(tmp_path / "data", runtime=runtime) as store:
+        log = make_log(store)
+        log.append(batch(b"x" * 1000), now_ms=NOW_MS)
+        synced = log.when_synced(1)
+        runtime.run_soon()
+        log.roll()
+        runtime.run_workers(1)
+        assert synced.done
+        assert log.recovery_point == 0
+        runtime.run_workers()
+        assert log.recovery_point == 1
