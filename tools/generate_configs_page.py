@@ -52,7 +52,7 @@ ABSENT = {
     "what waits is freed at once, so there is nothing to purge": r".*purgatory",
     "there are no plugins of Java classes": r".*policy\.class|config\.providers",
     "compaction does not run yet": r"log\.cleaner\.",
-    "retention does not run yet": r"log\.retention\.|offsets\.retention",
+    "committed offsets do not expire yet": r"offsets\.retention",
     "nothing here would read it": (
         r"log\.preallocate|log\.flush\.start|log\.segment\.delete\.delay|offsets\."
         r"|max\.connections\.per\.ip\.overrides"

@@ -22,6 +22,7 @@ from kstore.broker.log_dirs import LogDirs
 from kstore.broker.moves import Moves
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
+from kstore.broker.retention import Retention
 from kstore.configs import GroupConfig, Settings, group_config
 from kstore.errors import ErrorCode, KafkaError
 from kstore.groups.coordinator import GroupCoordinator
@@ -68,6 +69,9 @@ class Broker:
         self.delete_topic_enable: bool = settings["delete.topic.enable"]
         log_dirs.subscribe(self._directory_failed)
         self._directories = Directories(runtime, log_dirs)
+        self.retention = Retention(
+            runtime, self.partitions, log_dirs, self._directories, self.checkpoints
+        )
         self._moves = Moves(runtime, log_dirs, self._directories, self._purge_later)
         self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
@@ -148,6 +152,7 @@ class Broker:
         """Lets the coordinator go; the logs are closed by who opened them."""
         self.groups.close()
         self._moves.close()
+        self.retention.close()
         self._directories.close()
         for opened in self.log_dirs:
             opened.stop_timer()

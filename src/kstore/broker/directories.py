@@ -117,6 +117,13 @@ class Directories:
         """
         return self._enqueue(lambda: self._log_dirs.remove_segments(taken))
 
+    def set_segments_aside(self, taken: list[tuple[Log, list[Segment]]]) -> Later[set[Log]]:
+        """Renames the files of segments that were taken out of logs; the logs where that failed.
+
+        In turn with the other jobs, as `remove_segments`; removing them then is in nobody's turn.
+        """
+        return self._enqueue(lambda: self._log_dirs.set_segments_aside(taken))
+
     def do(self, work: Callable[[], T]) -> Later[T]:
         """Does something else with directories, in its turn."""
         return self._enqueue(work)

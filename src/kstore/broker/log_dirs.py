@@ -27,8 +27,9 @@ from kstore.configs import LogConfig
 from kstore.errors import ErrorCode, KafkaError, StoreError
 from kstore.log.directory import DirectoryLock
 from kstore.log.log import Log
-from kstore.log.retention import remove_files
+from kstore.log.retention import remove_files, set_aside
 from kstore.log.segment import Segment
+from kstore.log.state import LogState
 from kstore.log.store import Store, Volume
 from kstore.metadata.image import TopicImage
 from kstore.runtime import Later, Runtime
@@ -43,6 +44,7 @@ MAX_PREFERRED = 10_000
 """How many wishes for partitions that don't exist are remembered."""
 
 Listener = Callable[[list[Log]], None]
+_Taken = Iterable[tuple[Log, Iterable[Segment]]]
 
 
 def next_log_dirs(counts: Mapping[Path, int]) -> list[Path]:
@@ -275,15 +277,26 @@ class LogDirs:
         for store in self._stores:
             store.remove_deleted()
 
-    def remove_segments(self, taken: Iterable[tuple[Log, Iterable[Segment]]]) -> set[Log]:
+    def set_segments_aside(self, taken: _Taken) -> set[Log]:
+        """Renames the files of segments that were taken out of logs, to be removed; the logs where
+        that failed. Any thread."""
+        return self._for_segments(set_aside, taken)
+
+    def remove_segments(self, taken: _Taken) -> set[Log]:
         """Removes the files of segments that were taken out of logs; the logs where that failed.
 
         Any thread.
         """
+        return self._for_segments(remove_files, taken)
+
+    @staticmethod
+    def _for_segments(
+        work: Callable[[LogState, Iterable[Segment]], None], taken: _Taken
+    ) -> set[Log]:
         failed = set()
         for opened, segments in taken:
             try:
-                remove_files(opened, segments)
+                work(opened, segments)
             except OSError as error:
                 log.error("segments not removed partition=%s reason=%s", opened.name, error)
                 opened.on_disk_error(error)

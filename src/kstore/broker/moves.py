@@ -183,11 +183,14 @@ class _Move:
         start = source.log_start_offset
 
         def sealed(_: None) -> None:
+            if start != source.log_start_offset:
+                self._fill()
+                return
             left = TAIL_SIZE
             while left > 0 and (chunk := self._read(future.log_end_offset)) is not None:
                 self._append(chunk.read())
                 left -= chunk.size
-            if future.log_end_offset < source.log_end_offset or start != source.log_start_offset:
+            if future.log_end_offset < source.log_end_offset:
                 self._fill()
             else:
                 self._take_place()

@@ -14,6 +14,7 @@ from kstore._native.ends import PartitionEnds
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, Origin
 from kstore.log.log import Log
+from kstore.log.segment import Segment
 from kstore.log.slices import Slice
 from kstore.metadata.image import PartitionImage
 from kstore.metadata.names import is_internal
@@ -191,6 +192,14 @@ class Partition(PartitionEnds):
         self.log.advance_log_start(offset)
         self.disturb()
         return self.log.log_start_offset
+
+    def apply_retention(self, now_ms: int, limit: int) -> list[Segment]:
+        """Takes out segments that retention lets go; see `Log.take_expired`. Raises KafkaError."""
+        start = self.log.log_start_offset
+        taken = self.log.take_expired(self.high_watermark, now_ms, limit)
+        if self.log.log_start_offset > start:
+            self.disturb()
+        return taken
 
     def disturb(self) -> None:
         """Makes everybody who waits look again: the partition is no longer what it was."""

@@ -1,4 +1,4 @@
-"""What a broker does again and again while it runs: checkpoints and the expiry of producers.
+"""What a broker does again and again while it runs: checkpoints, retention, expiry of producers.
 
 No timer per partition: one tick looks at all of them. A worker writes and syncs
 the files. Thread: the loop.
@@ -21,6 +21,10 @@ PRODUCER_EXPIRY_MS = 600_000
 """Kafka's producer.id.expiration.check.interval.ms, which is internal there too."""
 
 
+INITIAL_TASK_DELAY_MS = 30_000
+"""Kafka's log.initial.task.delay.ms, which is internal there too."""
+
+
 class Upkeep:
     """The recurring work of one broker."""
 
@@ -41,6 +45,12 @@ class Upkeep:
             "recovery points",
             settings["log.flush.offset.checkpoint.interval.ms"],
             self.checkpoint,
+        )
+        self._every(
+            "retention",
+            settings["log.retention.check.interval.ms"],
+            self._broker.retention.run,
+            first_ms=INITIAL_TASK_DELAY_MS,
         )
         self._every("producers", PRODUCER_EXPIRY_MS, self.expire_producers)
 
@@ -68,9 +78,14 @@ class Upkeep:
         for partition in self._broker.partitions:
             partition.log.producers.expire(now_ms)
 
-    def _every(self, name: str, interval_ms: int, work: Callable[[], None]) -> None:
+    def _every(
+        self, name: str, interval_ms: int, work: Callable[[], None], first_ms: int | None = None
+    ) -> None:
+        """Does `work` at every interval, the first time no later than after `first_ms`."""
+
         def tick() -> None:
             self._timers[name] = self._runtime.call_later(interval_ms, tick)
             work()
 
-        self._timers[name] = self._runtime.call_later(interval_ms, tick)
+        first = interval_ms if first_ms is None else min(interval_ms, first_ms)
+        self._timers[name] = self._runtime.call_later(first, tick)

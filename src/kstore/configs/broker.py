@@ -14,6 +14,7 @@ from types import MappingProxyType
 from kstore.configs.definitions import (
     Check,
     Config,
+    ConfigError,
     ConfigType,
     ConfigValue,
     ListOf,
@@ -208,6 +209,7 @@ def _topics() -> Iterable[Config]:
 def _log_defaults() -> Iterable[Config]:
     """Defaults of topic configs; the topic table names them as synonyms."""
     yield from _log_segments()
+    yield from _log_retention()
     yield from _log_batches()
 
 
@@ -278,6 +280,45 @@ def _log_segments() -> Iterable[Config]:
         "What happens to old segments: delete, compact, both or nothing.",
         ListOf(("compact", "delete")),
         dynamic=True,
+    )
+
+
+def _not_zero(name: str, value: ConfigValue) -> None:
+    if value == 0:
+        raise ConfigError(
+            name, "log.retention.ms must be unlimited (-1) or, greater than or equal to 1"
+        )
+
+
+def _log_retention() -> Iterable[Config]:
+    yield Config(
+        "log.retention.bytes",
+        _LONG,
+        -1,
+        "Old segments go when a partition is larger. Negative: no limit.",
+        dynamic=True,
+    )
+    yield Config(
+        "log.retention.ms",
+        _LONG,
+        None,
+        "Segments go when their newest record is older. Negative: no limit. If not set, "
+        "log.retention.minutes.",
+        _not_zero,
+        dynamic=True,
+    )
+    yield Config(
+        "log.retention.minutes",
+        _INT,
+        None,
+        "log.retention.ms in minutes, used if that is not set. If not set either, "
+        "log.retention.hours.",
+    )
+    yield Config(
+        "log.retention.hours",
+        _INT,
+        168,
+        "log.retention.ms in hours, used if neither that nor log.retention.minutes is set.",
     )
 
 
@@ -389,10 +430,17 @@ def _log_care() -> Iterable[Config]:
         "How often the high watermarks are written down.",
     )
     yield Config(
+        "log.retention.check.interval.ms",
+        _LONG,
+        300_000,
+        "How often partitions are looked through for segments that retention lets go.",
+        at_least(1),
+    )
+    yield Config(
         "log.segment.delete.delay.ms",
         _LONG,
         60_000,
-        "The files of a deleted topic leave the disk after so long.",
+        "The files of a deleted topic or segment leave the disk after so long.",
         at_least(0),
         dynamic=True,
     )

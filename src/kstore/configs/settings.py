@@ -96,6 +96,11 @@ def load(properties: Mapping[str, str]) -> Settings:
         elif values["node.id"] != values["broker.id"]:
             raise ConfigError("node.id", "You must set `node.id` to the same value as `broker.id`.")
     settings = Settings(values, given, unknown)
+    if topic_value(settings, TOPIC_CONFIGS["retention.ms"], {}) == 0:
+        raise ConfigError(
+            "log.retention.ms",
+            "log.retention.ms must be unlimited (-1) or, greater than or equal to 1",
+        )
     listeners(settings)
     advertised_listeners(settings)
     return settings
@@ -155,5 +160,6 @@ def topic_value(settings: Settings, config: Config, overrides: Mapping[str, str]
     for synonym in config.synonyms:
         value = settings.get(synonym.name)
         if value is not None:
-            return value * synonym.factor if synonym.factor != 1 else value  # type: ignore[no-any-return]
+            # Negative stands for no limit, whatever the unit.
+            return value * synonym.factor if synonym.factor != 1 and value > 0 else value  # type: ignore[no-any-return]
     return config.default

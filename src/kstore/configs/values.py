@@ -33,6 +33,9 @@ class LogConfig:
     message_timestamp_before_max_ms: int = (1 << 63) - 1
     message_timestamp_after_max_ms: int = 3_600_000
     cleanup_policy: frozenset[str] = frozenset({"delete"})
+    retention_bytes: int = -1
+    retention_ms: int = 604_800_000
+    file_delete_delay_ms: int = 60_000
     flush_messages: int = (1 << 63) - 1
     flush_ms: int = (1 << 63) - 1
     kstore_acks_all_flush: bool = False

@@ -21,7 +21,7 @@ from kstore.log.group_commit import when_synced
 from kstore.log.read import corrupt, read_slice
 from kstore.log.recompress import recompression
 from kstore.log.records import Record, RecordLike, batch_records, build_batch
-from kstore.log.retention import take_below_start
+from kstore.log.retention import remove_files, take_below_start, take_expired
 from kstore.log.roll import roll
 from kstore.log.segment import Segment
 from kstore.log.slices import Slice
@@ -173,11 +173,11 @@ class Log(LogState):
         Control records, which mean nothing to a program, are left out.
         """
         start = max(offset, self.log_start_offset)
-        for index, header in self._headers(start):
+        for segment, header in self._headers(start):
             if header.is_control:
                 continue
             try:
-                data = self.segments[index].read(header.position, header.size)
+                data = segment.read(header.position, header.size)
             except CorruptLogError as error:
                 raise corrupt(error) from error
             except OSError as error:
@@ -206,18 +206,21 @@ class Log(LogState):
 
         return read_columns(self, offset, max_size, max_count)
 
-    def _headers(self, offset: int) -> Iterator[tuple[int, BatchHeader]]:
+    def _headers(self, offset: int) -> Iterator[tuple[Segment, BatchHeader]]:
         self.check_usable()
-        start = max(offset, self.log_start_offset)
-        index = max(0, self.segments.floor(start))
+        segments = self.segments
         try:
-            while index < len(self.segments):
-                segment = self.segments[index]
-                found = segment.find(start)
-                if found is not None:
-                    for header in segment.headers(found[0]):
-                        yield index, header
-                index += 1
+            segment = segments[max(0, segments.floor(max(offset, self.log_start_offset)))]
+            while True:
+                found = segment.find(max(offset, self.log_start_offset))
+                for header in () if found is None else segment.headers(found[0]):
+                    yield segment, header
+                    if segment.base_offset < segments.first.base_offset:
+                        break  # retention has taken it meanwhile
+                index = segments.floor(segment.base_offset) + 1
+                if index == len(segments):
+                    return
+                segment = segments[index]
         except CorruptLogError as error:
             raise corrupt(error) from error
         except OSError as error:
@@ -267,6 +270,25 @@ class Log(LogState):
     def take_below_start(self) -> list[Segment]:
         """Takes out the segments below the log's start; `retention.remove_files` is to follow."""
         return take_below_start(self)
+
+    def take_expired(self, high_watermark: int, now_ms: int, limit: int) -> list[Segment]:
+        """Takes out the segments that retention lets go, at most about `limit` at a time; none with
+        records at or above `high_watermark`. `retention.remove_files` is to follow."""
+        return take_expired(self, high_watermark, now_ms, limit)
+
+    def apply_retention(self, now_ms: int | None = None) -> int:
+        """Removes the segments that `retention_ms` and `retention_bytes` let go, and their files.
+
+        Returns how many. A log does nothing of this by itself: call it now and then. Slices that
+        are out stay readable. Only whole segments go; see docs/operations.md.
+        """
+        now_ms = self.runtime.time_ms() if now_ms is None else now_ms
+        taken = self.take_expired(self.log_end_offset, now_ms, len(self.segments))
+        try:
+            remove_files(self, taken)
+        except OSError as error:
+            raise self.disk_error(error, "removing segments of") from error
+        return len(taken)
 
     def flush(self) -> None:
         """Returns when all that was appended is on the disk."""

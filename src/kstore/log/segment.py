@@ -23,7 +23,15 @@ from kstore.log.ahead import NextSegment, Room
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
 from kstore.log.index import OffsetIndex, TimeEntry, TimeIndex
-from kstore.log.names import INDEX, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX, file_name
+from kstore.log.names import (
+    DELETED,
+    INDEX,
+    LOG,
+    SNAPSHOT,
+    TIME_INDEX,
+    TRANSACTION_INDEX,
+    file_name,
+)
 from kstore.log.slices import Slice
 from kstore.log.tasks import Trim
 
@@ -57,6 +65,7 @@ class Segment:
 
     __slots__ = (
         "_handles",
+        "_is_aside",
         "_map",
         "_max_time",
         "_old_map",
@@ -85,6 +94,7 @@ class Segment:
         self._old_map: mmap.mmap | None = None
         self._readable: memoryview | None = None
         self._room: Room | None = None
+        self._is_aside = False
         self._max_time: TimeEntry | None = None
         self.trim: Trim | None = None
         self.directory = directory
@@ -247,6 +257,11 @@ class Segment:
         """What decides about age: the largest timestamp, or the file's if no batch has one."""
         timestamp = self.max_time().timestamp_ms
         return timestamp if timestamp >= 0 else self._handles.files.modified_ms(self.path)
+
+    @property
+    def began_ms(self) -> int:
+        """When it was made or opened, or the first batch's timestamp if that is later."""
+        return max(self.created_ms, -1 if self.writer is None else self.writer.first_timestamp)
 
     # Writing
 
@@ -475,12 +490,28 @@ class Segment:
             handles.append(self._handles.get(transactions))
         return handles
 
+    def set_aside(self) -> None:
+        """Gives the files names that end in `.deleted`, the log first; slices stay readable.
+
+        The segment must be out of its log, and only `delete` may follow. Raises OSError.
+        """
+        for path in self._all_paths():
+            with suppress(FileNotFoundError):
+                self._handles.files.rename(path, path.with_name(path.name + DELETED))
+            self._handles.forget(path)
+        self._is_aside = True
+
     def delete(self) -> None:
         """Removes the files, and the snapshot of the producers before them; slices stay readable.
 
         Raises OSError.
         """
-        paths = [*self.paths(), self.directory / file_name(self.base_offset, SNAPSHOT)]
+        paths = self._all_paths()
+        if self._is_aside:
+            paths = [path.with_name(path.name + DELETED) for path in paths]
         self._handles.forget(*paths)
         for path in paths:
             self._handles.files.delete(path, missing_ok=True)
+
+    def _all_paths(self) -> list[Path]:
+        return [*self.paths(), self.directory / file_name(self.base_offset, SNAPSHOT)]
