@@ -51,10 +51,10 @@ def let_go(store: Store, log: Log, files: CrashingFiles, size: int) -> None:
     """A pass of retention, as the broker makes it, down to `size` bytes."""
     log.reconfigure(replace(log.config, retention_bytes=size))
     taken = log.take_expired(log.log_end_offset, NOW_MS, 3)
-    set_aside(taken)
+    set_aside(log, taken)
     store.checkpoint()
     files.kept_start = log.log_start_offset
-    remove_files(taken)
+    remove_files(log, taken)
 
 
 @pytest.fixture

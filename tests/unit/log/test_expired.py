@@ -145,7 +145,7 @@ def test_files_set_aside_are_removed_at_the_next_start_at_the_latest(data_dir: P
     assert slice_ is not None
     before = slice_.read()
     taken = log.take_expired(COUNT, NOW_MS, 100)
-    set_aside(taken)
+    set_aside(log, taken)
     found = names(log.directory)
     for base in (0, 3):
         assert {f"{base:020d}{end}.deleted" for end in (".log", ".index", ".timeindex")} <= found
@@ -153,7 +153,7 @@ def test_files_set_aside_are_removed_at_the_next_start_at_the_latest(data_dir: P
     copy = data_dir.with_name("killed")
     shutil.copytree(data_dir, copy)
     assert slice_.read() == before
-    remove_files(taken)
+    remove_files(log, taken)
     assert not [name for name in names(log.directory) if "deleted" in name]
     assert slice_.read() == before
     slice_.release()
@@ -166,11 +166,12 @@ def test_files_set_aside_are_removed_at_the_next_start_at_the_latest(data_dir: P
 
 
 def test_removing_what_was_set_aside_spares_a_new_partition_of_the_name(store: Store) -> None:
-    taken = filled(store, retention_bytes=0).take_expired(COUNT, NOW_MS, 100)
-    set_aside(taken)
+    old = filled(store, retention_bytes=0)
+    taken = old.take_expired(COUNT, NOW_MS, 100)
+    set_aside(old, taken)
     store.delete("topic")
     log = filled(store)
-    remove_files(taken)
+    remove_files(old, taken)
     assert offsets(log) == list(range(COUNT))
 
 
