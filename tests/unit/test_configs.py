@@ -222,6 +222,26 @@ class TestLogConfig:
         assert log_config(load({"log.roll.jitter.hours": "1"})).segment_jitter_ms == 3_600_000
         assert log_config(load({"log.flush.scheduler.interval.ms": "8"})).flush_ms == 8
 
+    def test_retention_comes_in_three_units(self):
+        assert log_config(load({})).retention_ms == 168 * 3_600_000
+        given = {"log.retention.hours": "2"}
+        assert log_config(load(given)).retention_ms == 7_200_000
+        given["log.retention.minutes"] = "3"
+        assert log_config(load(given)).retention_ms == 180_000
+        given["log.retention.ms"] = "4"
+        assert log_config(load(given)).retention_ms == 4
+        assert log_config(load({"log.retention.hours": "-1"})).retention_ms == -1
+        assert log_config(load(given), {"retention.ms": "0"}).retention_ms == 0
+
+    @pytest.mark.parametrize("unit", ["ms", "minutes", "hours"])
+    def test_a_broker_keeps_records_for_some_time(self, unit: str):
+        with pytest.raises(ConfigError, match="greater than or equal to 1"):
+            load({f"log.retention.{unit}": "0"})
+
+    def test_a_unit_that_does_not_count_may_be_zero(self):
+        settings = load({"log.retention.hours": "0", "log.retention.ms": "4"})
+        assert log_config(settings).retention_ms == 4
+
     def test_small_segments_are_for_tests_only(self):
         with pytest.raises(ConfigError):
             load({"log.segment.bytes": "4096"})
