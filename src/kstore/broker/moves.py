@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kstore._native.batch import BatchError, parse_header, walk
+from kstore._native.batch import BatchError, walk
 from kstore.broker.directories import Directories
 from kstore.broker.log_dirs import LogDirs
 from kstore.broker.partition import Partition
@@ -132,14 +132,12 @@ class _Move:
             self._moves.discard(future)
 
     def begin(self) -> None:
-        """Makes the copy, empty, from the first batch on that is to be there."""
-        first = self._read(self._source.log_start_offset, 1)
-        start = self._source.log_end_offset
-        if first is not None:
-            start = parse_header(first.read()).base_offset
-            first.release()
+        """Makes the copy, empty, from the first batch on that is to be there. Raises KafkaError."""
+        source = self._source
+        first = next(source.batches(source.log_start_offset), None)
+        start = source.log_end_offset if first is None else first.base_offset
         # Nobody waits for a sync of the copy: it is synced once, at the end.
-        config = replace(self._source.config, flush_messages=_NEVER, flush_ms=_NEVER)
+        config = replace(source.config, flush_messages=_NEVER, flush_ms=_NEVER)
 
         def made(future: Log) -> None:
             if self.stopped:
@@ -151,7 +149,7 @@ class _Move:
 
         self._step(
             self._moves.directories.do(
-                lambda: self._log_dirs.prepare_future(self._source, self.path, config, start)
+                lambda: self._log_dirs.prepare_future(source, self.path, config, start)
             ),
             made,
             wanted_always=True,
@@ -215,10 +213,10 @@ class _Move:
         self._moves.directories.do(lambda: self._log_dirs.drop_source(source, future)).then(_told)
         self._moves.purge()
 
-    def _read(self, offset: int, size: int = CHUNK_SIZE) -> Slice | None:
+    def _read(self, offset: int) -> Slice | None:
         """Batches from `offset` on, at least one whole one; None at the end."""
         end = self._source.log_end_offset
-        return None if offset >= end else self._source.read(offset, size, upto_offset=end)
+        return None if offset >= end else self._source.read(offset, CHUNK_SIZE, upto_offset=end)
 
     def _append(self, data: bytes) -> None:
         """Appends the whole batches in `data`; raises KafkaError if there is none."""

@@ -166,7 +166,7 @@ def _read_identity(files: Files, path: Path) -> MetaProperties | None:
         raise _failure(path, error) from error
 
 
-def _failure(path: Path, error: OSError) -> DirectoryFailure:
+def _failure(path: Path, error: Exception) -> DirectoryFailure:
     return DirectoryFailure(f"the data directory {path} can't be opened: {error}")
 
 
@@ -182,7 +182,7 @@ def _finish_moves(stores: list[Store]) -> None:
                     log.info("finishing the move of %s-%d to %s", *key, store.directory)
                     other.delete(*key)
                     store.finish_move(store.logs[key])
-            except OSError as error:
+            except (OSError, KafkaError) as error:
                 raise _failure(store.directory, error) from error
 
 
