@@ -96,10 +96,10 @@ cdef const unsigned char *need(Cursor *cursor, Py_ssize_t size) except NULL:
 
 cdef long long read_varint(Cursor *cursor) except -1:
     """An unsigned varint."""
-    cdef Py_ssize_t start = cursor.position
     cdef uint32_t value = read_unsigned_varint(cursor)
     if cursor.failed:
-        fail(cursor, "a varint of more than 5 bytes" if cursor.position - start == 5
+        # The cursor stays where the varint begins.
+        fail(cursor, "a varint of more than 5 bytes" if cursor.end - cursor.position >= 5
              else "1 bytes wanted, 0 left")
     return value
 
