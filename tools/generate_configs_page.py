@@ -60,6 +60,9 @@ ABSENT = {
 }
 """Why a broker config of Kafka's is not here: the first pattern that begins its name counts."""
 
+EMBEDDED = {"delete.retention.ms", "max.compaction.lag.ms", "min.compaction.lag.ms"}
+"""Topic configs that only programs that embed the engine make use of."""
+
 READ_ONLY = {
     "listeners": "listeners are bound once, at the start",
     "listener.security.protocol.map": "listeners are bound once, at the start",
@@ -89,7 +92,7 @@ def topic_rows() -> Iterable[str]:
     for config in TOPIC_CONFIGS.values():
         if config.internal:
             continue
-        read = config.name.replace(".", "_") in fields
+        read = config.name.replace(".", "_") in fields and config.name not in EMBEDDED
         defaults = ", ".join(f"`{synonym.name}`" for synonym in config.synonyms)
         yield (
             f"| `{config.name}` | {config.type.value} | {cell(config.format(config.default))} "

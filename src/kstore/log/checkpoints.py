@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "CLEANER_OFFSETS",
     "EPOCHS",
     "HIGH_WATERMARKS",
     "LOG_START_OFFSETS",
@@ -25,6 +26,7 @@ __all__ = [
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_START_OFFSETS = "log-start-offset-checkpoint"
 HIGH_WATERMARKS = "replication-offset-checkpoint"
+CLEANER_OFFSETS = "cleaner-offset-checkpoint"
 EPOCHS = "leader-epoch-checkpoint"
 
 _VERSION = 0

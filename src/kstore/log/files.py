@@ -87,6 +87,9 @@ class Files:
     def modified_ms(self, path: Path) -> int:
         return os.stat(path).st_mtime_ns // 1_000_000
 
+    def set_modified_ms(self, path: Path, modified_ms: int) -> None:
+        os.utime(path, ns=(modified_ms * 1_000_000, modified_ms * 1_000_000))
+
     def read(self, descriptor: int, size: int, position: int) -> bytes:
         """Up to `size` bytes at `position`; fewer only at the end of the file."""
         data = os.pread(descriptor, size, position)
@@ -134,15 +137,6 @@ class Files:
             written = os.pwrite(descriptor, rest, position)
             rest = rest[written:]
             position += written
-
-    def write_parts(self, descriptor: int, parts: list[Buffer], position: int) -> None:
-        """Writes `parts` one after the other at `position`, if the system will in one call."""
-        written = os.pwritev(descriptor, parts, position)
-        for part in [memoryview(data) for data in parts]:
-            if written < len(part):
-                self.write(descriptor, part[written:], position + written)
-            position += len(part)
-            written = max(0, written - len(part))
 
     def preallocate(self, descriptor: int, position: int, size: int) -> None:
         """Makes the file `position + size` bytes long, with blocks behind all that is new.

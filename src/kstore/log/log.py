@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from kstore.log.append_columns import Headers
     from kstore.log.columns import Columns, Strings
+    from kstore.log.compaction.run import Compacted
 
 __all__ = ["Log"]
 
@@ -209,15 +210,19 @@ class Log(LogState):
     def _headers(self, offset: int) -> Iterator[tuple[Segment, BatchHeader]]:
         self.check_usable()
         segments = self.segments
+        offset = max(offset, self.log_start_offset)
         try:
-            segment = segments[max(0, segments.floor(max(offset, self.log_start_offset)))]
+            segment = segments[max(0, segments.floor(offset))]
             while True:
-                found = segment.find(max(offset, self.log_start_offset))
+                found = segment.find(offset)
                 for header in () if found is None else segment.headers(found[0]):
                     yield segment, header
+                    offset = header.last_offset + 1
+                    if segment.replaced:
+                        break  # a compaction has put another in its place meanwhile
                     if segment.base_offset < segments.first.base_offset:
                         break  # retention has taken it meanwhile
-                index = segments.floor(segment.base_offset) + 1
+                index = segments.floor(segment.base_offset) + (not segment.replaced)
                 if index == len(segments):
                     return
                 segment = segments[index]
@@ -290,6 +295,19 @@ class Log(LogState):
             raise self.disk_error(error, "removing segments of") from error
         return len(taken)
 
+    def compact(self, now_ms: int | None = None, *, map_size: int = 128 << 20) -> Compacted:
+        """Keeps only the latest value of each key, in all segments but the active one.
+
+        `roll` first to have all. What is younger than `min_compaction_lag_ms` stays, and what open
+        transactions have written or came after. A tombstone goes `delete_retention_ms` after the
+        first compaction that meets it. The map of keys has `map_size` bytes; more keys take several
+        passes. A log does nothing of this by itself. Raises KafkaError: INVALID_CONFIG if
+        `cleanup_policy` is not compact, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR.
+        """
+        from kstore.log.compaction.run import compact
+
+        return compact(self, self.runtime.time_ms() if now_ms is None else now_ms, map_size)
+
     def flush(self) -> None:
         """Returns when all that was appended is on the disk."""
         flush(self)
@@ -352,6 +370,8 @@ class Log(LogState):
     def abandon(self) -> None:
         """Lets maps and files go without writing anything: the log is deleted, or failed."""
         self.closed = True
+        if self.compaction is not None:
+            self.compaction.cancel()
         self.writer = None
         if self.next_segment is not None:
             self.next_segment.cancel()

@@ -25,7 +25,7 @@ from kstore.log.state import LogState
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["recompression"]
+__all__ = ["level_of", "recompression", "with_codec"]
 
 _LENGTH_POSITION = 8
 _LENGTH_STARTS = 12  # a batch's length counts what stands behind it
@@ -48,11 +48,11 @@ def recompression(log: LogState, data: Buffer, now_ms: int) -> Callable[[], byte
         return None
     header = validate(log, data, now_ms, by_client=True)
     batch = bytes(view[: header.size])
-    level = _level(log.config, codec)
+    level = level_of(log.config, codec)
     return lambda: _recompress(log, header, batch, codec, level, now_ms)
 
 
-def _level(config: LogConfig, codec: Codec) -> int | None:
+def level_of(config: LogConfig, codec: Codec) -> int | None:
     """The level that the topic's configs say for the codec; None for one without levels."""
     return {
         Codec.GZIP: config.compression_gzip_level,
@@ -69,8 +69,18 @@ def _recompress(
         validate_records(header, records, log.rules, now_ms)
     except InvalidBatch as invalid:
         raise refusal(log, invalid, now_ms) from None
+    return _with_records(batch, compress(codec, records, level), codec)
+
+
+def with_codec(batch: bytes, codec: Codec, level: int | None) -> bytes:
+    """A sound batch that is not compressed, compressed."""
+    return _with_records(batch, compress(codec, memoryview(batch)[HEADER_SIZE:], level), codec)
+
+
+def _with_records(batch: bytes, records: bytes, codec: Codec) -> bytes:
+    """The batch with the same records in the form that `codec` gives them."""
     made = bytearray(batch[:HEADER_SIZE])
-    made += compress(codec, records, level)
+    made += records
     struct.pack_into(">i", made, _LENGTH_POSITION, len(made) - _LENGTH_STARTS)
     made[_ATTRIBUTES_POSITION] = made[_ATTRIBUTES_POSITION] & ~_CODEC_BITS | codec
     struct.pack_into(">I", made, _CRC_POSITION, crc32c(memoryview(made)[_CRC_STARTS:]))

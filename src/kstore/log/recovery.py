@@ -34,7 +34,7 @@ from kstore.log.handles import Handle
 from kstore.log.segment import Segment
 from kstore.log.state import LogState
 
-__all__ = ["Recovered", "recover_segment"]
+__all__ = ["Recovered", "check_large", "recover_segment"]
 
 logger = logging.getLogger("kstore.log")
 
@@ -103,7 +103,7 @@ def _walk(
         data = handle.read(min(_CHUNK_SIZE, file_size - position), position)
         size, next_offset, fault = check_run(data, segment.base_offset, next_offset)
         if fault == TORN and size == 0:
-            header = _check_large(handle, position, file_size)
+            header = check_large(handle, position, file_size)
             if header is None:
                 return position, next_offset, TORN
             if not next_offset <= header.base_offset <= header.last_offset <= highest:
@@ -129,7 +129,7 @@ def _walk(
     return position, next_offset, 0
 
 
-def _check_large(handle: Handle, position: int, file_size: int) -> BatchHeader | None:
+def check_large(handle: Handle, position: int, file_size: int) -> BatchHeader | None:
     """The header of a batch larger than what is read at a time; None if it is not whole.
 
     Its CRC is taken piece by piece: a length that was damaged must not cost as much memory.

@@ -92,9 +92,12 @@ def take_below_start(log: LogState) -> list[Segment]:
 
     A log of which nothing is left begins a new segment first. After DeleteRecords Kafka keeps the
     old one until it is rolled by time or size; here its room is wanted, most of all on a full disk.
-    If there is no room to roll it stays here too. Raises KafkaError KAFKA_STORAGE_ERROR.
+    If there is no room to roll it stays here too. While the log is being compacted nothing is taken
+    out. Raises KafkaError KAFKA_STORAGE_ERROR.
     """
     log.check_usable()
+    if log.compaction is not None:
+        return []
     if log.log_start_offset == log.log_end_offset > log.segments.active.base_offset:
         _try_roll(log, log.runtime.time_ms())
     below = log.segments.take_first(log.segments.floor(log.log_start_offset))

@@ -12,9 +12,8 @@ import mmap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kstore._native.batch import HEADER_SIZE, BatchHeader
+from kstore._native.batch import BatchHeader
 from kstore._native.index import SegmentIndexer
 from kstore._native.scan import find_batch, find_newer, read_headers
 from kstore._native.segment import SegmentWriter
@@ -36,13 +35,8 @@ from kstore.log.names import (
 from kstore.log.slices import Slice
 from kstore.log.tasks import Trim
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+__all__ = ["NotInMemory", "Segment"]
 
-__all__ = ["WRITE_FROM", "NotInMemory", "Segment"]
-
-WRITE_FROM = 32 << 10
-"""Batches of so many bytes and more go to the file, smaller ones through the map."""
 _SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index points close to it
 _PAGE_SIZE = 4096
 _SECOND_STEP = 64 << 10
@@ -70,9 +64,11 @@ class Segment:
     """The batches from `base_offset` on, up to the next segment's."""
 
     __slots__ = (
+        "_first_timestamp",
         "_handles",
         "_is_aside",
         "_map",
+        "_mark",
         "_max_time",
         "_old_map",
         "_readable",
@@ -83,6 +79,7 @@ class Segment:
         "directory",
         "offsets",
         "path",
+        "replaced",
         "times",
         "trim",
         "writer",
@@ -94,7 +91,11 @@ class Segment:
         self.base_offset = base_offset
         self.created_ms = created_ms
         self.writer: SegmentWriter | None = None
+        self.replaced = False
+        """By the output of a compaction: its files are no longer to be read by their names."""
         self._handles = handles
+        self._mark = ""
+        self._first_timestamp: int | None = None
         self._size = size
         self._map: mmap.mmap | None = None
         self._old_map: mmap.mmap | None = None
@@ -114,10 +115,12 @@ class Segment:
 
     @classmethod
     def create(
-        cls, handles: Handles, directory: Path, base_offset: int, created_ms: int
+        cls, handles: Handles, directory: Path, base_offset: int, created_ms: int, mark: str = ""
     ) -> Segment:
-        """An empty segment and its files. What stands under their names is a failed attempt's."""
+        """An empty segment and its files, whose names end in `mark`. What stands under these is a
+        failed attempt's."""
         segment = cls(handles, directory, base_offset, size=0, created_ms=created_ms)
+        segment._set_mark(mark)
         handles.forget(*segment.paths())
         with handles.files.opened(segment.path, create=True) as descriptor:
             handles.files.truncate(descriptor, 0)
@@ -152,8 +155,23 @@ class Segment:
 
     def paths(self) -> list[Path]:
         """The files that belong to the segment, whether they are there or not."""
-        transactions = self.directory / file_name(self.base_offset, TRANSACTION_INDEX)
-        return [self.path, self.offsets.path, self.times.path, transactions]
+        transactions = file_name(self.base_offset, TRANSACTION_INDEX) + self._mark
+        return [self.path, self.offsets.path, self.times.path, self.directory / transactions]
+
+    def _set_mark(self, mark: str) -> None:
+        self._mark = mark
+        self.path = self.directory / (file_name(self.base_offset, LOG) + mark)
+        self.offsets.path = self.directory / (file_name(self.base_offset, INDEX) + mark)
+        self.times.path = self.directory / (file_name(self.base_offset, TIME_INDEX) + mark)
+
+    def rename(self, mark: str) -> None:
+        """Gives the files names that end in `mark`, the log first. Raises OSError."""
+        old = self.paths()
+        self._set_mark(mark)
+        for path, new in zip(old, self.paths(), strict=True):
+            with suppress(FileNotFoundError):
+                self._handles.files.rename(path, new)
+            self._handles.renamed(path, new)
 
     def moved(self, directory: Path) -> None:
         """The directory has a new name."""
@@ -269,6 +287,22 @@ class Segment:
         """When it was made or opened, or the first batch's timestamp if that is later."""
         return max(self.created_ms, -1 if self.writer is None else self.writer.first_timestamp)
 
+    def first_timestamp(self) -> int:
+        """The largest timestamp of the first batch, -1 without one."""
+        if self._first_timestamp is None:
+            first = next(self.headers(), None)
+            if first is None:
+                return -1
+            self._first_timestamp = first.max_timestamp
+        return self._first_timestamp
+
+    def index_sizes(self) -> tuple[int, int]:
+        """Bytes of the entries in each index."""
+        return (
+            self.offsets.count * OffsetIndex.entry_size,
+            self.times.count * TimeIndex.entry_size,
+        )
+
     # Writing
 
     def activate(self, config: LogConfig, roll_ms: int) -> SegmentWriter:
@@ -298,7 +332,7 @@ class Segment:
         if writer is not None:
             writer.max_size = config.segment_bytes
             writer.roll_ms = roll_ms
-            writer.write_from = 0 if config.kstore_acks_all_flush else WRITE_FROM
+            writer.through_file = config.kstore_acks_all_flush
             writer.indexer.interval_bytes = config.index_interval_bytes
             self._limit_entries(writer, config.segment_index_bytes)
 
@@ -402,25 +436,17 @@ class Segment:
             self._map, self._old_map = map, self._map
         self._readable = memoryview(map).toreadonly()
 
-    def write(self, data: Buffer, header: BatchHeader) -> int:
-        """Writes the batch in `data` that does not go through the map; FITS or AHEAD.
+    def write(self, header: BatchHeader) -> int:
+        """Writes the batch that the writer has given out to the file; FITS or AHEAD. OSError.
 
-        That is a large one: the system clears each page before it is mapped, but not one that is
-        written whole. And all batches of a log that is synced again and again: a write beside a
-        sync waits less than one to a map, whose pages the sync takes away. Raises OSError; then
-        the file is zero again behind what was there.
+        For a log that is synced again and again: a write beside a sync waits less than one to a
+        map, whose pages the sync takes away.
         """
         writer = self.writer
         assert writer is not None
-        assert writer.head is not None
+        assert writer.unwritten is not None
         handle = self._handles.get(self.path)
-        records = memoryview(data)[header.position + HEADER_SIZE : header.position + header.size]
-        try:
-            self._handles.files.write_parts(handle.descriptor, [writer.head, records], writer.size)
-        except OSError:
-            with suppress(OSError):
-                writer.failed_to_write(header)
-            raise
+        self._handles.files.write(handle.descriptor, writer.unwritten, writer.size)
         return writer.wrote(header)
 
     def seal(self) -> None:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from random import randrange
+from typing import Protocol
 from uuid import UUID
 
 from kstore._native.ends import LogEnds
@@ -73,6 +74,15 @@ class Segments:
         self._bases.add(segment.base_offset)
         self._segments.append(segment)
 
+    def replace(self, old: list[Segment], new: Segment) -> None:
+        """Puts `new` in the place of neighbours, of which the first has the same base offset."""
+        index = self._segments.index(old[0])
+        assert self._segments[index : index + len(old)] == old, "these are not all in the log"
+        self._segments[index : index + len(old)] = [new]
+        self._bases = BaseOffsets()
+        for segment in self._segments:
+            self._bases.add(segment.base_offset)
+
     def remove_last(self) -> Segment:
         self._bases.drop_last()
         return self._segments.pop()
@@ -98,6 +108,16 @@ class Segments:
         return self._bases[index + 1] if index + 1 < len(self._bases) else log_end_offset
 
 
+class Stoppable(Protocol):
+    """The compaction that a log is in, as far as the log knows it."""
+
+    def stop(self) -> None:
+        """Ends it, with all files in order. Thread of the log. Raises OSError."""
+
+    def cancel(self) -> None:
+        """Ends it at once, as a crash would. Any thread."""
+
+
 def append_rules(config: LogConfig) -> AppendRules:
     """What of a topic's configs concerns each batch."""
     return AppendRules(
@@ -121,7 +141,9 @@ class LogState(LogEnds):
     """The fields of a log. `faults` lists what recovery found and cut off when it was opened."""
 
     __slots__ = (
+        "cleaned_offset",
         "codec",
+        "compaction",
         "config",
         "directory",
         "epochs",
@@ -181,6 +203,8 @@ class LogState(LogEnds):
         self.recovery_point = 0
         self.writer: SegmentWriter | None = None
         self.truncations = 0
+        self.cleaned_offset = 0
+        self.compaction: Stoppable | None = None
         self.flush_timer: Timer | None = None
         self.next_segment: NextSegment | None = None
         self.jobs: list[Task] = []
@@ -227,6 +251,8 @@ class LogState(LogEnds):
 
         For what must not happen meanwhile: the files get other names, or are cut.
         """
+        if self.compaction is not None:
+            self.compaction.stop()
         self.finish_jobs()
         if self.next_segment is not None:
             self.next_segment.discard()

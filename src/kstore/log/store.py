@@ -21,7 +21,12 @@ from uuid import UUID
 
 from kstore.configs import LogConfig
 from kstore.errors import DirectoryFailure, ErrorCode, KafkaError, StoreError
-from kstore.log.checkpoints import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
+from kstore.log.checkpoints import (
+    CLEANER_OFFSETS,
+    HIGH_WATERMARKS,
+    LOG_START_OFFSETS,
+    RECOVERY_POINTS,
+)
 from kstore.log.directory import (
     DirectoryLock,
     identify,
@@ -180,6 +185,8 @@ class Store:
         log_starts = read_offsets(self._files, self.directory / LOG_START_OFFSETS)
         self._in_checkpoints = recovery_points.keys() | log_starts.keys()
         self._checkpointed = recovery_points, log_starts
+        cleaned = read_offsets(self._files, self.directory / CLEANER_OFFSETS)
+        self._written[CLEANER_OFFSETS] = cleaned
 
         def load_one(found: tuple[str, PartitionName]) -> Log:
             name, (topic, partition, _) = found
@@ -194,6 +201,7 @@ class Store:
         # There is no loop to hand work to yet, so this is the one place with threads of its own.
         with ThreadPoolExecutor(threads, thread_name_prefix="kstore-load") as pool:
             for log in pool.map(load_one, self._find_partitions()):
+                log.cleaned_offset = cleaned.get((log.topic, log.partition), 0)
                 self.logs[log.topic, log.partition] = log
 
     def _find_partitions(self) -> list[tuple[str, PartitionName]]:
@@ -487,6 +495,7 @@ class Store:
                 self._lock.check()
                 self._write_offsets(RECOVERY_POINTS, recovery_points)
                 self._write_offsets(LOG_START_OFFSETS, log_starts)
+                self._write_offsets(CLEANER_OFFSETS, self._cleaned_offsets())
                 self._in_checkpoints = recovery_points.keys() | log_starts.keys()
                 self._checkpointed = recovery_points, log_starts
                 if high_watermarks is not None:
@@ -501,6 +510,12 @@ class Store:
             self._written.pop(name, None)
             write_offsets(self._files, self.directory / name, offsets)
             self._written[name] = dict(offsets)
+
+    def _cleaned_offsets(self) -> dict[_Partition, int]:
+        """Where the compaction of logs has ended, of those that were ever compacted."""
+        return {
+            key: log.cleaned_offset for key, log in [*self.logs.items()] if log.cleaned_offset > 0
+        }
 
     def _offsets_to_write(self) -> tuple[dict[_Partition, int], dict[_Partition, int]]:
         """Recovery points and log start offsets. Of a log that has failed, those written before:
