@@ -124,6 +124,9 @@ class FaultyFiles(Files):
         super().rename(old, new)
         for path in [path for path in self._synced if path == old or old in path.parents]:
             self._synced[new / path.relative_to(old)] = self._synced.pop(path)
+        for names in self._names.values():
+            # The name that is on the disk still leads to these bytes.
+            names.update({name: new for name, path in names.items() if path == old})
         for descriptor, path in list(self._paths.items()):
             if path == old:
                 self._paths[descriptor] = new
