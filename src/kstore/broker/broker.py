@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from kstore.broker.checkpoints import Checkpoints
+from kstore.broker.cleaner import Cleaner
 from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
 from kstore.broker.directories import Directories
 from kstore.broker.fetch_sessions import FetchSessions
@@ -72,6 +73,7 @@ class Broker:
         self.retention = Retention(
             runtime, self.partitions, log_dirs, self._directories, self.checkpoints
         )
+        self.cleaner = Cleaner(runtime, self.partitions, self.checkpoints, lambda: self.settings)
         self._moves = Moves(runtime, log_dirs, self._directories, self._purge_later)
         self._internal_topics_being_made: dict[str, Later[None]] = {}
         self._group_log = GroupLog(runtime, self.partitions)
@@ -153,6 +155,7 @@ class Broker:
         self.groups.close()
         self._moves.close()
         self.retention.close()
+        self.cleaner.close()
         self._directories.close()
         for opened in self.log_dirs:
             opened.stop_timer()

@@ -1,4 +1,4 @@
-"""What a broker does again and again while it runs: checkpoints, retention, expiry of producers.
+"""What a broker does again and again while it runs: checkpoints, retention, compaction, expiry.
 
 No timer per partition: one tick looks at all of them. A worker writes and syncs
 the files. Thread: the loop.
@@ -52,6 +52,7 @@ class Upkeep:
             self._broker.retention.run,
             first_ms=INITIAL_TASK_DELAY_MS,
         )
+        self._broker.cleaner.start()
         self._every("producers", PRODUCER_EXPIRY_MS, self.expire_producers)
 
     def stop(self) -> None:

@@ -108,7 +108,7 @@ class Config:
             return "true" if value else "false"
         if isinstance(value, tuple):
             return ",".join(value)
-        return str(value)
+        return str(value).replace("e+", "E") if isinstance(value, float) else str(value)
 
 
 def _parse(name: str, type_: ConfigType, text: str) -> ConfigValue:

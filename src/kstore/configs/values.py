@@ -41,6 +41,7 @@ class LogConfig:
     kstore_acks_all_flush: bool = False
     min_insync_replicas: int = 1
     producer_id_expiration_ms: int = 86_400_000
+    min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
     max_compaction_lag_ms: int = (1 << 63) - 1
     delete_retention_ms: int = 86_400_000
