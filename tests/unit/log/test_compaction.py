@@ -67,6 +67,24 @@ def test_a_batch_of_which_all_is_kept_is_copied(store: Store) -> None:
     assert log.segments.first.read(0, log.segments.first.size) == before
 
 
+def test_a_batch_is_compressed_anew_at_the_level_of_the_topic(store: Store) -> None:
+    sizes = []
+    text = " ".join(str(number * number) for number in range(3000))
+    for level in (-50, 19):
+        log = store.create(
+            f"level-{level}", config=LogConfig(cleanup_policy=COMPACT, compression_zstd_level=level)
+        )
+        put(log, ("a", text), ("b", "1"), compression="zstd")
+        put(log, ("b", "2"))
+        log.roll()
+        log.compact(2000)
+        header = next(log.batches())
+        assert (header.codec, header.record_count) == (4, 1)
+        sizes.append(header.size)
+        assert left(log)[0] == (0, b"a", text.encode())
+    assert sizes[1] < sizes[0]
+
+
 def test_a_tombstone_goes_after_its_horizon(store: Store) -> None:
     log = compacted(store, delete_retention_ms=100)
     put(log, ("a", None), ("b", "1"))
