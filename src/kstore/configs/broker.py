@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from kstore.configs.compaction import cleaner, log_compaction
 from kstore.configs.definitions import (
     Check,
     Config,
@@ -210,7 +211,7 @@ def _log_defaults() -> Iterable[Config]:
     """Defaults of topic configs; the topic table names them as synonyms."""
     yield from _log_segments()
     yield from _log_retention()
-    yield from _log_compaction()
+    yield from log_compaction()
     yield from _log_batches()
 
 
@@ -320,80 +321,6 @@ def _log_retention() -> Iterable[Config]:
         _INT,
         168,
         "log.retention.ms in hours, used if neither that nor log.retention.minutes is set.",
-    )
-
-
-def _log_compaction() -> Iterable[Config]:
-    yield Config(
-        "log.cleaner.delete.retention.ms",
-        _LONG,
-        86_400_000,
-        "Compaction keeps tombstones for so long.",
-        at_least(0),
-        dynamic=True,
-    )
-    yield Config(
-        "log.cleaner.min.compaction.lag.ms",
-        _LONG,
-        0,
-        "A record is not compacted earlier.",
-        at_least(0),
-        dynamic=True,
-    )
-    yield Config(
-        "log.cleaner.max.compaction.lag.ms",
-        _LONG,
-        LONG_MAX,
-        "A record is compacted no later.",
-        at_least(1),
-        dynamic=True,
-    )
-    yield Config(
-        "log.cleaner.min.cleanable.ratio",
-        ConfigType.DOUBLE,
-        0.5,
-        "Compaction starts when so large a part of a log is new.",
-        between(0, 1),
-        dynamic=True,
-    )
-
-
-def _cleaner() -> Iterable[Config]:
-    yield Config(
-        "log.cleaner.enable",
-        _BOOLEAN,
-        True,
-        "Whether logs are compacted whose cleanup.policy says so.",
-    )
-    yield Config(
-        "log.cleaner.threads",
-        _INT,
-        1,
-        "Logs that are compacted at the same time, each in a worker.",
-        at_least(0),
-        dynamic=True,
-    )
-    yield Config(
-        "log.cleaner.backoff.ms",
-        _LONG,
-        15_000,
-        "How often logs are looked through for what is to be compacted.",
-        at_least(0),
-        dynamic=True,
-    )
-    yield Config(
-        "log.cleaner.dedupe.buffer.size",
-        _LONG,
-        128 << 20,
-        "Bytes of the maps of keys, of all compactions together; a key takes 27.",
-        dynamic=True,
-    )
-    yield Config(
-        "log.cleaner.io.max.bytes.per.second",
-        ConfigType.DOUBLE,
-        1.7976931348623157e308,
-        "Bytes that all compactions together read and write in a second.",
-        dynamic=True,
     )
 
 
@@ -589,7 +516,7 @@ def _table() -> Mapping[str, Config]:
         *_connections(),
         *_topics(),
         *_log_defaults(),
-        *_cleaner(),
+        *cleaner(),
         *_log_care(),
         *_groups(),
     ]
