@@ -1,4 +1,4 @@
-"""The broker configs of compaction: the part of the table of `broker` that begins `log.cleaner.`."""
+"""The broker configs of compaction: the part of `broker` that begins `log.cleaner.`."""
 
 from __future__ import annotations
 
