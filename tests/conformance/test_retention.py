@@ -60,10 +60,14 @@ def filled(client: RawClient, old_count: int, **configs: str) -> str:
     return topic
 
 
-def alter(client: RawClient, topic: str, **configs: str) -> None:
-    """Sets configs of a topic while the broker runs."""
+def alter(client: RawClient, topic: str, **configs: str | None) -> None:
+    """Sets configs of a topic while the broker runs; None deletes one."""
     steps = [
-        {"name": name.replace("_", "."), "config_operation": 0, "value": value}
+        {
+            "name": name.replace("_", "."),
+            "config_operation": 1 if value is None else 0,
+            "value": value,
+        }
         for name, value in configs.items()
     ]
     wanted = {"resource_type": 2, "resource_name": topic, "configs": steps}
@@ -192,9 +196,7 @@ def test_what_is_gone_does_not_come_back(start_broker: StartBroker, end: str) ->
 def test_the_brokers_configs_hold_for_topics_that_have_none(start_broker: StartBroker) -> None:
     broker = start_broker({**OFTEN, "log.retention.minutes": 30, "log.roll.hours": 2})
     with RawClient(broker.bootstrap_servers) as client:
-        topic, _ = create_topic(client, configs={"internal.segment.bytes": "1000"})
-        for number in range(COUNT):
-            timestamp_ms = now_ms() - (HOUR_MS if number < 7 else 0)
-            data = batch([record(value=VALUE)], base_timestamp_ms=timestamp_ms)
-            assert produce(client, topic, {0: data})[0].error_code is OK
+        # A look while half of the records are there would find them all old, and take them all.
+        topic = filled(client, old_count=7)
+        alter(client, topic, retention_ms=None)
         wait_for_start(client, topic, 6)
