@@ -70,17 +70,18 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "_SECOND_STEP", 4 << 10)
 
 
-@pytest.mark.parametrize("through_file", [False, True])
-def test_a_crash_at_every_call(tmp_path: Path, seed: int, through_file: bool) -> None:
+@pytest.mark.parametrize("write_from", [0, 600, 1 << 20])
+def test_a_crash_at_every_call(
+    tmp_path: Path, seed: int, write_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "WRITE_FROM", write_from)
     choose = random.Random(seed)
     runtime = ManualRuntime()
     (tmp_path / "copies").mkdir()
     files = CrashingFiles(tmp_path / "data", tmp_path / "copies")
     (tmp_path / "data").mkdir()
     store = open_store(tmp_path / "data", files=files, runtime=runtime)
-    log = make_log(
-        store, segment_bytes=20_000, index_interval_bytes=2000, kstore_acks_all_flush=through_file
-    )
+    log = make_log(store, segment_bytes=20_000, index_interval_bytes=2000)
     shutil.rmtree(tmp_path / "copies")
     (tmp_path / "copies").mkdir()
     files.crashes.clear()

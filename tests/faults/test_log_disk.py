@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from kstore.log.log import Log
 from kstore.log.store import Store
 from kstore.testing.faulty_files import FaultyFiles
 from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store, values
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 BIG = batch(b"x" * 3000)
 
@@ -77,6 +81,45 @@ def test_the_last_room_is_used(store: Store, files: FaultyFiles) -> None:
     log.append(BIG, now_ms=NOW_MS)
     storage_error(log)
     assert offsets(log) == [0, 1, 2]
+
+
+class TornFiles(FaultyFiles):
+    """Has room, or a disk, for half of what is to be written."""
+
+    errno = 0
+
+    def write_parts(self, descriptor: int, parts: list[Buffer], position: int) -> None:
+        if self.errno:
+            data = b"".join(parts)
+            super().write_parts(descriptor, [data[: len(data) // 2]], position)
+            raise OSError(self.errno, os.strerror(self.errno))
+        super().write_parts(descriptor, parts, position)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_half_of_a_large_batch_is_written(tmp_path: Path, code: int) -> None:
+    files = TornFiles()
+    large = batch(os.urandom(100_000))
+    with open_store(tmp_path / "data", files=files) as store:
+        log = make_log(store)
+        for data in (BIG, large):
+            log.append(data, now_ms=NOW_MS)
+        end = log.segments.active.size
+        files.errno = code
+        storage_error(log, large)
+        files.errno = 0
+        assert log.segments.active.size == end
+        assert not any(log.segments.active.path.read_bytes()[end:])
+        shutil.copytree(tmp_path / "data", tmp_path / "killed")
+        if code == errno.ENOSPC:
+            log.append(BIG, now_ms=NOW_MS)
+            log.append(large, now_ms=NOW_MS)
+            assert offsets(log) == [0, 1, 2, 3]
+        assert (log.failed is None) == (code == errno.ENOSPC)
+    with open_store(tmp_path / "killed") as store:
+        log = store.logs["topic", 0]
+        assert offsets(log) == [0, 1]
+        assert log.faults == []
 
 
 @pytest.mark.parametrize("room", range(0, 6000, 250))

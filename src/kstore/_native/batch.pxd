@@ -68,6 +68,9 @@ cdef inline int64_t last_offset_of(const Header *header) noexcept nogil:
 cdef void read_header(const unsigned char *data, Header *header) noexcept nogil
 cdef void write_header(unsigned char *batch, Header *header) noexcept nogil
 cdef uint32_t checksum(const unsigned char *batch, Py_ssize_t size) noexcept nogil
+cdef uint32_t checksum_apart(
+    const unsigned char *header, const unsigned char *records, Py_ssize_t records_size
+) noexcept nogil
 cdef int check_bytes(
     const unsigned char *data, Py_ssize_t left, bint verify_crc, Header *header
 ) noexcept nogil

@@ -11,7 +11,7 @@ from kstore._native.big_endian cimport load16, load32, load64, store16, store32,
 
 cdef extern from "crc32c.h" nogil:
     void kstore_crc32c_setup()
-    uint32_t kstore_crc32c(const unsigned char *data, size_t size)
+    uint32_t kstore_crc32c(uint32_t before, const unsigned char *data, size_t size)
     uint32_t kstore_crc32c_slices(uint32_t crc, const unsigned char *data, size_t size)
 
 kstore_crc32c_setup()
@@ -99,7 +99,15 @@ cdef void write_header(unsigned char *batch, Header *header) noexcept nogil:
 
 cdef uint32_t checksum(const unsigned char *batch, Py_ssize_t size) noexcept nogil:
     """The CRC that a batch of `size` bytes ought to carry."""
-    return kstore_crc32c(batch + CHECKSUMMED_AT, <size_t> (size - CHECKSUMMED_AT))
+    return kstore_crc32c(0, batch + CHECKSUMMED_AT, <size_t> (size - CHECKSUMMED_AT))
+
+
+cdef uint32_t checksum_apart(
+    const unsigned char *header, const unsigned char *records, Py_ssize_t records_size
+) noexcept nogil:
+    """As `checksum`, for a header and records that lie in two places."""
+    cdef uint32_t crc = checksum(header, HEADER_SIZE)
+    return kstore_crc32c(crc, records, <size_t> records_size)
 
 
 cdef int check_bytes(
@@ -335,7 +343,7 @@ def crc32c(data, *, bint portable=False):
                 0xFFFFFFFF, <const unsigned char *> buffer.buf, <size_t> buffer.len
             )
         else:
-            crc = kstore_crc32c(<const unsigned char *> buffer.buf, <size_t> buffer.len)
+            crc = kstore_crc32c(0, <const unsigned char *> buffer.buf, <size_t> buffer.len)
     finally:
         PyBuffer_Release(&buffer)
     return crc

@@ -127,12 +127,13 @@ static uint32_t kstore_crc32c_slices(uint32_t crc, const unsigned char *data, si
     return crc;
 }
 
-/* The CRC-32C of `size` bytes at `data`. `kstore_crc32c_setup` must have run once. */
-static uint32_t kstore_crc32c(const unsigned char *data, size_t size) {
+/* The CRC-32C of `size` bytes at `data` behind bytes whose CRC-32C is `before`: 0 if there are none.
+ * `kstore_crc32c_setup` must have run once. */
+static uint32_t kstore_crc32c(uint32_t before, const unsigned char *data, size_t size) {
 #if defined(__x86_64__)
-    if (kstore_crc32c_hardware) return ~kstore_crc32c_sse42(0xffffffffu, data, size);
+    if (kstore_crc32c_hardware) return ~kstore_crc32c_sse42(~before, data, size);
 #endif
-    return ~kstore_crc32c_slices(0xffffffffu, data, size);
+    return ~kstore_crc32c_slices(~before, data, size);
 }
 
 #endif

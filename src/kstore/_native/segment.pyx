@@ -1,8 +1,8 @@
 """Appending to a segment: batches into its map, entries into its indexes.
 
 No policy, and no system call but in `touch`: `log/segment.py` hands in maps, `log/roll.py` decides
-what to do when a batch does not fit, and a batch that is not to go through the map is handed out to
-be written. All work on a map runs under a guard, so that a disk that fails under it is an OSError
+what to do when a batch does not fit, and a batch that is not to go through the map is left to be
+written. All work on a map runs under a guard, so that a disk that fails under it is an OSError
 here. A `SegmentWriter` belongs to the thread of its log.
 """
 
@@ -22,7 +22,7 @@ from kstore._native.batch cimport (
     MAX_TIMESTAMP_AT,
     BatchHeader,
     Header,
-    checksum,
+    checksum_apart,
     last_offset_of,
     wrapping_sum,
 )
@@ -57,7 +57,7 @@ cdef enum:
     GROW = 1     # the map ends before the batch would
     ROLL = 2     # the batch belongs into a new segment
     SPILL = 3    # a page of index entries is to be moved to its file
-    WRITE = 4    # `unwritten` is to be written to the file, at `size`
+    WRITE = 4    # `head` and the batch's bytes behind its header are to be written at `size`
     AHEAD = 5    # as FITS, and it is time to make ready what is needed next
 
     SPILL_COUNT = 512
@@ -78,11 +78,12 @@ cdef struct Copy:
     const unsigned char *data
     const Header *header
     Py_ssize_t size
+    Py_ssize_t batch_size
     bint rewritten
 
 
 cdef void copy_batch(void *arguments) noexcept nogil:
-    """Puts a batch in place with its final offset and epoch: the one copy of an append."""
+    """Puts a batch in place with its final offset and epoch, or its header only (`size`)."""
     cdef Copy *copy = <Copy *> arguments
     memcpy(copy.to, copy.data, copy.size)
     store64(copy.to + BASE_OFFSET_AT, copy.header.base_offset)
@@ -90,7 +91,12 @@ cdef void copy_batch(void *arguments) noexcept nogil:
     if copy.rewritten:
         store16(copy.to + ATTRIBUTES_AT, copy.header.attributes)
         store64(copy.to + MAX_TIMESTAMP_AT, copy.header.max_timestamp)
-        store32(copy.to + CRC_AT, <int32_t> checksum(copy.to, copy.size))
+        store32(
+            copy.to + CRC_AT,
+            <int32_t> checksum_apart(
+                copy.to, copy.data + HEADER_SIZE, copy.batch_size - HEADER_SIZE
+            ),
+        )
 
 
 cdef void clear_bytes(void *arguments) noexcept nogil:
@@ -158,8 +164,9 @@ cdef class SegmentWriter:
     `created_ms` if that has none), `max_entries` of each index together with those in the files.
 
     `ahead_at` is the size from which on each append asks to make ready what is needed next.
-    With `through_file` nothing is written to the map: `append` gives the batch out in `unwritten`,
-    and `wrote` takes it in once it is in the file.
+    A batch of `write_from` bytes or more does not go through the map: `append` gives its final
+    header out in `head`, and `wrote` takes it in once it is in the file. `wrote_last` says whether
+    that was so with the last batch.
     """
 
     cdef Py_buffer buffer
@@ -174,8 +181,9 @@ cdef class SegmentWriter:
     cdef public Py_ssize_t max_offset_entries
     cdef public Py_ssize_t max_time_entries
     cdef public Py_ssize_t ahead_at
-    cdef public bint through_file
-    cdef readonly bytes unwritten
+    cdef public Py_ssize_t write_from
+    cdef readonly bint wrote_last
+    cdef readonly bytes head
 
     def __cinit__(self, SegmentIndexer indexer not None, Py_ssize_t size):
         if size < 0:
@@ -183,7 +191,7 @@ cdef class SegmentWriter:
         self.indexer = indexer
         self.size = size
         self.first_timestamp = -1
-        self.ahead_at = INT64_MAX
+        self.ahead_at = self.write_from = INT64_MAX
 
     def __dealloc__(self):
         if self.attached:
@@ -239,6 +247,7 @@ cdef class SegmentWriter:
         cdef Header fields = header.header
         cdef Copy copy
         cdef Py_buffer source
+        cdef bint to_file = header.size >= self.write_from
         fields.base_offset = base_offset
         fields.leader_epoch = leader_epoch
         if self.is_full(&fields, header.size, now_ms):
@@ -255,32 +264,41 @@ cdef class SegmentWriter:
                 or header.size > source.len - header.position
             ):
                 raise ValueError("the batch is not in these bytes")
-            if self.through_file:
-                self.unwritten = PyBytes_FromStringAndSize(NULL, header.size)
-                copy.to = <unsigned char *> PyBytes_AS_STRING(self.unwritten)
+            if to_file:
+                self.head = PyBytes_FromStringAndSize(NULL, HEADER_SIZE)
+                copy.to = <unsigned char *> PyBytes_AS_STRING(self.head)
+                copy.size = HEADER_SIZE
             else:
                 copy.to = <unsigned char *> self.buffer.buf + self.size
+                copy.size = header.size
             copy.data = <const unsigned char *> source.buf + header.position
             copy.header = &fields
-            copy.size = header.size
+            copy.batch_size = header.size
             copy.rewritten = header.rewritten
             guarded(copy_batch, &copy)
         finally:
             PyBuffer_Release(&source)
         header.header = fields
-        if self.through_file:
+        if to_file:
             return WRITE
+        self.wrote_last = False
         return self.take(header)
 
     def wrote(self, BatchHeader header not None):
-        """The batch in `unwritten`, whose header this is, stands in the file at `size` now.
+        """The batch whose `head` was given out stands in the file at `size` now.
 
         Returns FITS or AHEAD.
         """
-        if self.unwritten is None or header.size != len(self.unwritten):
+        if self.head is None or header.size > self.capacity - self.size:
             raise ValueError("no such batch was given out")
-        self.unwritten = None
+        self.head = None
+        self.wrote_last = True
         return self.take(header)
+
+    def failed_to_write(self, BatchHeader header not None):
+        """What may stand of that batch in the file becomes zero again. Raises OSError."""
+        self.head = None
+        self.clear(self.size, min(self.capacity, self.size + header.size))
 
     cdef int take(self, BatchHeader header) except -1:
         """Counts in the batch at the end of the file."""
@@ -321,13 +339,17 @@ cdef class SegmentWriter:
 
         The file keeps its blocks, so views that were given out stay safe to read.
         """
-        cdef Copy copy
         if size < 0 or size > self.size:
             raise ValueError(f"can't cut {self.size} bytes to {size}")
-        if self.attached and size < self.size:
-            copy.to = <unsigned char *> self.buffer.buf + size
-            copy.size = self.size - size
-            guarded(clear_bytes, &copy)
+        self.clear(size, self.size)
         self.size = size
         if size == 0:
             self.first_timestamp = -1
+
+    cdef int clear(self, Py_ssize_t position, Py_ssize_t end) except -1:
+        cdef Copy copy
+        if self.attached and position < end:
+            copy.to = <unsigned char *> self.buffer.buf + position
+            copy.size = end - position
+            guarded(clear_bytes, &copy)
+        return 0

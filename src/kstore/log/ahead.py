@@ -1,9 +1,9 @@
 """What the active segment needs next, made ahead of need: its next step, and the next segment.
 
 A busy log asks for it when half of its newest step is written (`SegmentWriter.ahead_at`), and it is
-made in a worker: blocks, a map, and memory behind the map, which the system hands out slowly. If it
-is needed before it is there it is made as if nobody had begun. A full disk, or any other error, is
-no error here: it is met again at need.
+made in a worker: blocks, a map, and for a log that writes through it memory behind the map, which
+the system hands out slowly. If it is needed before it is there it is made as if nobody had begun. A
+full disk, or any other error, is no error here: it is met again at need.
 
 The files of the next segment have names that end in `.deleted`, which Kafka and we remove at load,
 so a crash may come at any time. They get their own names when the segment begins.

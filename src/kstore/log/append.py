@@ -1,8 +1,9 @@
 """Appending a batch: validated, checked against its producer, copied once.
 
 The way of a good batch is three native calls: validate it where it lies, append it to the map of
-the active segment, and one method of the producer's state. Everything else here says what was wrong
-with a bad one, in Kafka's codes. Runs on the thread of the log.
+the active segment (a large one is written to its file instead), and one method of the producer's
+state. Everything else here says what was wrong with a bad one, in Kafka's codes. Runs on the thread
+of the log.
 
 Source: Kafka's UnifiedLog.append, LogValidator.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from kstore._native import batch as batch_faults
 from kstore._native import validate as faults
 from kstore._native.batch import HEADER_SIZE, Appended, BatchError, BatchHeader, walk
-from kstore._native.segment import AHEAD, FITS, GROW, ROLL, WRITE
+from kstore._native.segment import AHEAD, FITS, GROW, ROLL, SPILL, WRITE
 from kstore._native.validate import InvalidBatch, validate_batch, validate_records
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.compression import decompress
@@ -154,13 +155,14 @@ def _write(
                 _check_fits_segment(log, header)
                 roll(log, base_offset, now_ms)
                 writer = log.activate()
-            elif need == AHEAD or (need == WRITE and log.segments.active.write(header) == AHEAD):
-                make_ahead(log)
-                break
-            elif need == WRITE:
-                break
-            else:
+            elif need == SPILL:
                 log.segments.active.spill_indexes(log.config.segment_index_bytes)
+            else:
+                if need == WRITE:
+                    need = log.segments.active.write(data, header)
+                if need == AHEAD:
+                    make_ahead(log)
+                break
     except OSError as error:
         raise log.disk_error(error, "appending to") from error
     log.log_end_offset = base_offset + header.last_offset_delta + 1

@@ -138,6 +138,15 @@ class Files:
             rest = rest[written:]
             position += written
 
+    def write_parts(self, descriptor: int, parts: list[Buffer], position: int) -> None:
+        """Writes `parts` one after the other at `position`, if the system will in one call."""
+        written = os.pwritev(descriptor, parts, position)
+        for part in [memoryview(data) for data in parts]:
+            if written < len(part):
+                self.write(descriptor, part[written:], position + written)
+            position += len(part)
+            written = max(0, written - len(part))
+
     def preallocate(self, descriptor: int, position: int, size: int) -> None:
         """Makes the file `position + size` bytes long, with blocks behind all that is new.
 

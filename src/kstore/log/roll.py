@@ -49,9 +49,10 @@ def _new_segment(log: LogState, base_offset: int, now_ms: int) -> Segment:
 def make_ahead(log: LogState) -> None:
     """Has a worker make what the active segment needs next: more room, or the next segment.
 
-    Memory is not asked for where syncs are frequent: they would write all of it.
+    Memory is not asked for where batches don't go through the map, nor where syncs are frequent:
+    they would write all of it.
     """
-    touched = not (log.flushes or log.config.kstore_acks_all_flush)
+    touched = not (log.flushes or (log.writer is not None and log.writer.wrote_last))
     try:
         task: Task | None = log.segments.active.room_ahead(touched=touched)
     except OSError:

@@ -12,8 +12,9 @@ import mmap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kstore._native.batch import BatchHeader
+from kstore._native.batch import HEADER_SIZE, BatchHeader
 from kstore._native.index import SegmentIndexer
 from kstore._native.scan import find_batch, find_newer, read_headers
 from kstore._native.segment import SegmentWriter
@@ -35,8 +36,13 @@ from kstore.log.names import (
 from kstore.log.slices import Slice
 from kstore.log.tasks import Trim
 
-__all__ = ["NotInMemory", "Segment"]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
+__all__ = ["WRITE_FROM", "NotInMemory", "Segment"]
+
+WRITE_FROM = 32 << 10
+"""Batches of so many bytes and more go to the file, smaller ones through the map."""
 _SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index points close to it
 _PAGE_SIZE = 4096
 _SECOND_STEP = 64 << 10
@@ -332,7 +338,7 @@ class Segment:
         if writer is not None:
             writer.max_size = config.segment_bytes
             writer.roll_ms = roll_ms
-            writer.through_file = config.kstore_acks_all_flush
+            writer.write_from = 0 if config.kstore_acks_all_flush else WRITE_FROM
             writer.indexer.interval_bytes = config.index_interval_bytes
             self._limit_entries(writer, config.segment_index_bytes)
 
@@ -436,17 +442,25 @@ class Segment:
             self._map, self._old_map = map, self._map
         self._readable = memoryview(map).toreadonly()
 
-    def write(self, header: BatchHeader) -> int:
-        """Writes the batch that the writer has given out to the file; FITS or AHEAD. OSError.
+    def write(self, data: Buffer, header: BatchHeader) -> int:
+        """Writes the batch in `data` that does not go through the map; FITS or AHEAD.
 
-        For a log that is synced again and again: a write beside a sync waits less than one to a
-        map, whose pages the sync takes away.
+        That is a large one: the system clears each page before it is mapped, but not one that is
+        written whole. And all batches of a log that is synced again and again: a write beside a
+        sync waits less than one to a map, whose pages the sync takes away. Raises OSError; then
+        the file is zero again behind what was there.
         """
         writer = self.writer
         assert writer is not None
-        assert writer.unwritten is not None
+        assert writer.head is not None
         handle = self._handles.get(self.path)
-        self._handles.files.write(handle.descriptor, writer.unwritten, writer.size)
+        records = memoryview(data)[header.position + HEADER_SIZE : header.position + header.size]
+        try:
+            self._handles.files.write_parts(handle.descriptor, [writer.head, records], writer.size)
+        except OSError:
+            with suppress(OSError):
+                writer.failed_to_write(header)
+            raise
         return writer.wrote(header)
 
     def seal(self) -> None:

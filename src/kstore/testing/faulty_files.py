@@ -14,8 +14,12 @@ import os
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kstore.log.files import Files
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["FaultyFiles"]
 
@@ -96,6 +100,11 @@ class FaultyFiles(Files):
         self._step("write", self._paths.get(descriptor))
         self._take(len(data))
         super().write(descriptor, data, position)
+
+    def write_parts(self, descriptor: int, parts: list[Buffer], position: int) -> None:
+        self._step("write", self._paths.get(descriptor))
+        self._take(sum(memoryview(part).nbytes for part in parts))
+        super().write_parts(descriptor, parts, position)
 
     def preallocate(self, descriptor: int, position: int, size: int) -> None:
         self._step("preallocate", self._paths.get(descriptor))

@@ -11,6 +11,7 @@ import pytest
 
 from kstore._native.segment import touch
 from kstore.errors import ErrorCode, KafkaError
+from kstore.log import ahead
 from kstore.log import segment as segments
 from kstore.log.log import Log
 from kstore.log.store import Store
@@ -265,6 +266,24 @@ def test_slices_of_old_steps_stay_readable(log: Log, runtime: ManualRuntime) -> 
         log.append(BIG, now_ms=NOW_MS)
         runtime.run_workers()
     assert bytes(view)[61:] == early.read()[61:] == BIG[61:]
+
+
+def test_memory_is_made_ahead_only_for_what_goes_through_the_map(
+    log: Log, runtime: ManualRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[int] = []
+    monkeypatch.setattr(ahead, "touch", lambda map, position: touched.append(position))
+    append_upto(log, 13 << 10)
+    runtime.run_workers()
+    assert touched == [16 << 10]
+    monkeypatch.setattr(segments, "WRITE_FROM", len(BIG))
+    log.reconfigure(log.config)
+    append_upto(log, 30 << 10)
+    runtime.run_workers()
+    append_upto(log, 33 << 10)
+    assert capacity(log) == 64 << 10
+    assert touched == [16 << 10]
+    assert offsets(log) == list(range(log.log_end_offset))
 
 
 def test_touching_changes_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from kstore.log.records import (
     build_batch,
     build_end_transaction_marker,
 )
+from kstore.log.segment import WRITE_FROM
 from kstore.log.store import Store
 from tests.support.logs import NOW_MS, altered, batch, make_log, offsets, values
 
@@ -190,6 +191,13 @@ def test_log_append_time(store: Store) -> None:
     packed = batch(b"c", timestamp_ms=1, compression="zstd")
     log.append(packed, now_ms=NOW_MS + 1)
     assert [record.timestamp_ms for record in log.records()] == [NOW_MS] * 2 + [NOW_MS + 1]
+    large = batch(b"d" * WRITE_FROM, timestamp_ms=1)
+    log.append(large, now_ms=NOW_MS + 2)
+    found = log.read(3, 1, upto_offset=4)
+    assert found is not None
+    assert found.read() == altered(
+        large, base_offset=3, attributes=8, max_timestamp=NOW_MS + 2, leader_epoch=0
+    )
     assert refused(log, altered(data, attributes=8)).code is ErrorCode.INVALID_TIMESTAMP
 
 

@@ -36,13 +36,19 @@ def test_reading_and_writing_at_positions(tmp_path: Path) -> None:
 def test_short_reads_and_writes_are_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pread, pwrite = os.pread, os.pwrite
+    pread, pwrite, pwritev = os.pread, os.pwrite, os.pwritev
     monkeypatch.setattr(os, "pread", lambda fd, size, at: pread(fd, min(size, 3), at))
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:2], at))
     with files.opened(tmp_path / "a", create=True) as descriptor:
         files.write(descriptor, b"0123456789", 0)
         assert files.read(descriptor, 10, 0) == b"0123456789"
         assert files.read(descriptor, 99, 4) == b"456789"
+        parts = [b"abc", memoryview(b"-defgh-")[1:6], b"", b"ij"]
+        for size in range(1, 11):
+            first = b"".join(parts)[:size]
+            monkeypatch.setattr(os, "pwritev", lambda fd, _, at: pwritev(fd, [first], at))  # noqa: B023
+            files.write_parts(descriptor, parts, 12 * size)
+            assert files.read(descriptor, 11, 12 * size) == b"abcdefghij"
 
 
 @pytest.mark.parametrize("supported", [True, False])

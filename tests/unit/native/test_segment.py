@@ -6,9 +6,9 @@ import mmap
 
 import pytest
 
-from kstore._native.batch import BatchHeader, check_batch
+from kstore._native.batch import HEADER_SIZE, BatchHeader, check_batch
 from kstore._native.index import SegmentIndexer
-from kstore._native.segment import FITS, GROW, ROLL, SPILL, SegmentWriter
+from kstore._native.segment import FITS, GROW, ROLL, SPILL, WRITE, SegmentWriter
 from tests.support.logs import NOW_MS, altered, batch
 
 
@@ -34,6 +34,32 @@ def test_writing(writer: SegmentWriter) -> None:
     assert (writer.size, writer.capacity) == (len(data), 4096)
     writer.cut(0)
     assert room[:] == bytes(4096)
+    writer.detach()
+    room.close()
+
+
+def test_a_large_batch_is_left_to_be_written(writer: SegmentWriter) -> None:
+    data = batch(b"a" * 500)
+    room = mmap.mmap(-1, 4096)
+    writer.attach(room)
+    writer.write_from = len(data)
+    header = check_batch(b"xx" + data, 2)
+    assert writer.append(b"xx" + data, header, 10, 3, NOW_MS) == WRITE
+    assert (header.base_offset, header.leader_epoch) == (10, 3)
+    assert writer.head == altered(data, base_offset=10, leader_epoch=3)[:HEADER_SIZE]
+    assert room[:] == bytes(4096)
+    assert writer.size == 0
+    room[: len(data)] = data
+    writer.failed_to_write(header)
+    assert room[:] == bytes(4096)
+    with pytest.raises(ValueError, match="no such batch"):
+        writer.wrote(header)
+    assert writer.append(b"xx" + data, header, 10, 3, NOW_MS) == WRITE
+    assert writer.wrote(header) == FITS
+    assert writer.wrote_last
+    assert writer.size == len(data)
+    assert writer.append(batch(b"small"), check_batch(batch(b"small")), 11, 3, NOW_MS) == FITS
+    assert not writer.wrote_last
     writer.detach()
     room.close()
 
