@@ -16,9 +16,13 @@ T = TypeVar("T")
 
 
 class AsyncioRuntime:
-    """One loop and a few worker threads. Made on the loop; `close` waits for the workers."""
+    """One loop and worker threads. Made on the loop; `close` waits for the workers.
 
-    def __init__(self, worker_count: int = 4) -> None:
+    Workers mostly wait for a disk, above all in syncs, of which those of different partitions run
+    side by side: hence more threads than processors. One is made only when none is idle.
+    """
+
+    def __init__(self, worker_count: int = 16) -> None:
         self._loop = asyncio.get_running_loop()
         self._workers = ThreadPoolExecutor(worker_count, thread_name_prefix="kstore-worker")
         self._working_count = 0
