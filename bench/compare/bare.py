@@ -70,8 +70,9 @@ class BareBroker(threading.Thread):
 
     def close(self) -> None:
         self._closing.set()
-        socket.create_connection(self.listener.getsockname()).close()
+        socket.create_connection(self.listener.getsockname()).close()  # wakes it
         self.join()
+        self.listener.close()
 
     def run(self) -> None:
         while not self._closing.is_set():
@@ -83,7 +84,6 @@ class BareBroker(threading.Thread):
         for client, _ in self._clients.values():
             client.close()
         self._poll.close()
-        self.listener.close()
 
     def _accept(self) -> None:
         client, _ = self.listener.accept()
