@@ -8,10 +8,10 @@ from pathlib import Path
 from bench.brokers.kind import Broker, Kind
 
 REASON = (
-    "all versions of crabka-broker with code in them were withdrawn from crates.io (`cargo install "
-    "--version 0.3.8` says that it has been yanked); the one left, 0.3.9, is empty and names a "
-    "successor, Krabka, that is not published there and whose sources ask for Rust 1.97.1, for "
-    "Bazel and for sibling repositories by git"
+    "all versions of crabka-broker with code in them were withdrawn by their authors (`cargo "
+    "install --version 0.3.8` says that it has been yanked); the one left, 0.3.9, is empty and "
+    "names a successor, Krabka, that is not published there and whose sources ask for Rust 1.97.1, "
+    "for Bazel and for sibling repositories by git"
 )
 
 
