@@ -46,6 +46,6 @@ KIND = Kind(
     version=VERSION,
     why_unavailable=why_unavailable,
     make=Kafka,
-    topic_configs={"file.delete.delay.ms": "0"},
+    settings={"log.segment.delete.delay.ms": 0},
     jvm=True,
 )

@@ -52,6 +52,7 @@ class Kind:
     why_unavailable: Callable[[], str | None]
     # (directory, settings by Kafka's names, environment) -> a broker that is not started yet
     make: Callable[[Path, Mapping[str, object], Mapping[str, str]], Broker]
-    # Of topics that come and go with each round: their files go at once, the disk stays bounded.
-    topic_configs: Mapping[str, str] = field(default_factory=dict)
+    # For all cases. Topics come and go with each round: their files must go at once, or the disk
+    # fills up (the delay of a deleted topic is the broker's, `file.delete.delay.ms` is not asked).
+    settings: Mapping[str, object] = field(default_factory=dict)
     jvm: bool = False

@@ -1,4 +1,4 @@
-"""kstore: this checkout, with nothing set but what a case asks for."""
+"""kstore: this checkout, with nothing set but what a case asks for, and that deleted files go at once."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ KIND = Kind(
     version="this checkout",
     why_unavailable=lambda: None,
     make=Broker,
-    topic_configs={"file.delete.delay.ms": "0"},
+    settings={"log.segment.delete.delay.ms": 0},
 )

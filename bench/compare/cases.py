@@ -54,7 +54,7 @@ def on_new_topic(
 
     def measure(running: Running, number: int) -> Round:
         topic = f"round-{number}"
-        running.create(topic, partitions, {**running.kind.topic_configs, **configs})
+        running.create(topic, partitions, configs)
         if "pairs" not in options:
             options.setdefault("partitions", partitions)
         try:

@@ -28,9 +28,8 @@ def second_opinion(running: Running, number: int) -> Round:
     """Throughputs in MiB/s, as the tools say them, and latencies in ms."""
     topic, latency_topic = f"tools-{number}", f"latency-{number}"
     records, latencies = running.size.count(RECORDS), running.size.count(LATENCIES)
-    configs = running.kind.topic_configs
-    running.create(topic, 1, configs)
-    running.create(latency_topic, 1, configs)
+    running.create(topic)
+    running.create(latency_topic)
     before = running.processor_s()
     produced = parse_produced(_tool(running, "producer-perf", *_producer_options(topic, records)))
     between = running.processor_s()

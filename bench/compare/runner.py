@@ -65,7 +65,7 @@ class CaseRun:
                 del self.kinds[name]
 
     def _running(self, kind: Kind, directory: Path) -> Running:
-        settings = self.case.settings.get(kind.name, {})
+        settings = {**kind.settings, **self.case.settings.get(kind.name, {})}
         return Running(kind, directory, self.size, settings, environment(self.case.sync_delay_ms))
 
     def _started(self, result: Result, directory: Path, stack: ExitStack) -> dict[str, Running]:
