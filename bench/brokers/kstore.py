@@ -1,4 +1,4 @@
-"""kstore: this checkout, with nothing set but what a case asks for, and that deleted files go at once."""
+"""kstore: this checkout, with nothing set but what a case asks for; deleted files go at once."""
 
 from __future__ import annotations
 
