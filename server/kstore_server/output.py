@@ -1,8 +1,8 @@
 """What a connection has yet to send.
 
-Replies are lists of parts. Bytes, slices that lie in a map and small ones of a file leave together
-in one vectored write; a larger slice of a sealed file leaves by sendfile, straight from the page
-cache. What the socket does not take at once waits for it to become writable. Pages that are not in
+Replies are lists of parts. Bytes, small slices and those whose file is gone leave together in one
+vectored write; a larger slice leaves by sendfile, straight from the page cache, also where it is
+mapped: a copy out of the map would cost as much as all the rest of the fetch. What the socket does not take at once waits for it to become writable. Pages that are not in
 memory are read ahead in a worker, so that no other connection waits for the disk.
 
 The socket belongs to the loop's transport, which only reads; this writes to its descriptor, and
@@ -34,8 +34,9 @@ CHUNK_SIZE = 512 << 10
 of a file that are probed or read ahead at a time."""
 COPIED_SIZE = 8 << 10
 """Smaller pieces of a file are copied, to leave in one write with what stands around them."""
-PROBED_SIZE = 64 << 10
-"""Smaller pieces of a map are sent unprobed: a consumer that is not far behind asks for those."""
+MAPPED_SIZE = 64 << 10
+"""Smaller pieces of a map leave with what stands around them, unprobed: a consumer that is not far
+behind asks for those."""
 
 Pending: TypeAlias = bytes | memoryview | Slice
 
@@ -110,7 +111,7 @@ class Output:
         """Sends what lies in memory, or a piece of a file; -1 while that is read ahead."""
         parts: list[bytes | bytearray | memoryview] = []
         for part in islice(self._pending, MAX_PARTS):
-            data = _in_memory(part, limit)
+            data = _in_memory(part)
             if data is None:
                 if not parts:
                     assert isinstance(part, Slice)
@@ -200,16 +201,11 @@ def _told_nobody(*_: object) -> None:
     until the collector finds the circle."""
 
 
-def _in_memory(part: Pending, limit: int) -> bytes | bytearray | memoryview | None:
-    """The bytes of a part that can leave in one write with others; None if it has to leave alone.
-
-    Of a part in a map only the first `limit` bytes need to be there.
-    """
+def _in_memory(part: Pending) -> bytes | bytearray | memoryview | None:
+    """The bytes of a part that can leave in one write with others; None if it has to leave alone."""
     if not isinstance(part, Slice):
         return part
     view = part.view()
     if view is None:
         return part.read_now() if part.size <= COPIED_SIZE else None
-    if part.size >= PROBED_SIZE and not part.is_resident(min(part.size, limit)):
-        return None
-    return view
+    return None if part.size >= MAPPED_SIZE and part.has_file() else view

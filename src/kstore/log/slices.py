@@ -49,11 +49,19 @@ class Slice:
     def fileno(self) -> int:
         """A descriptor to send or read from at `position`; it is open until release.
 
-        Needed only where `view` is None. Raises OSError.
+        Raises OSError: FileNotFoundError if it was not opened while the file had its name.
         """
         if self._handle is None:
             self._handle = self._handles.get(self._path)
         return self._handle.descriptor
+
+    def has_file(self) -> bool:
+        """Whether there is a descriptor: a map outlives the name of its file. Raises OSError."""
+        try:
+            self.fileno()
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self) -> bytes:
         """A copy of the bytes; fewer than `size` if the log was truncated since. Raises OSError."""
@@ -73,17 +81,13 @@ class Slice:
         )
 
     def is_resident(self, size: int) -> bool:
-        """Whether the first `size` bytes can be had without waiting for the disk. OSError.
+        """Whether the first `size` bytes of the file can be had without waiting for the disk.
 
-        Nobody can tell of a map whose file has no name any more; the answer is yes then.
+        Raises OSError.
         """
-        files = self._handles.files
-        try:
-            return files.is_resident(self.fileno(), min(size, self.size), self.position)
-        except FileNotFoundError:
-            if self._view is None:
-                raise
-            return True
+        return self._handles.files.is_resident(
+            self.fileno(), min(size, self.size), self.position
+        )
 
     def read_now(self) -> bytearray | None:
         """A copy of the bytes of a slice that has no view; None if not all can be had without

@@ -208,7 +208,7 @@ class ColdFiles(Files):
 def test_what_is_not_in_memory_is_read_ahead_by_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_map: bool
 ) -> None:
-    monkeypatch.setattr(output, "PROBED_SIZE", 10_000)
+    monkeypatch.setattr(output, "MAPPED_SIZE", 10_000)
     file = tmp_path / "00000000000000000000.log"
     content = b"r" * 10_000
     file.write_bytes(content)
@@ -221,6 +221,37 @@ def test_what_is_not_in_memory_is_read_ahead_by_a_worker(
         pair.output.flush()
         assert pair.output.unsent_size == 10_001, "the head went, the file waits for a worker"
         assert await pair.read(10_002) == b"h" + content + b"t"
+        handles.clear()
+        pair.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_large_piece_of_a_map_leaves_from_its_file_while_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    monkeypatch.setattr(output, "MAPPED_SIZE", 10_000)
+    sent_from_file = []
+    sendfile = os.sendfile
+
+    def counted(socket: int, file: int, position: int, size: int) -> int:
+        sent_from_file.append(size)
+        return sendfile(socket, file, position, size)
+
+    monkeypatch.setattr(os, "sendfile", counted)
+    file = tmp_path / "00000000000000000000.log"
+    content = os.urandom(10_000)
+    if not deleted:
+        file.write_bytes(content)
+
+    async def run() -> None:
+        pair = Pair()
+        handles = Handles(Files())
+        pair.output.add([Slice(handles, file, 0, 10_000, view=memoryview(content))])
+        pair.output.flush()
+        assert await pair.read(10_000) == content
+        assert bool(sent_from_file) is not deleted
         handles.clear()
         pair.close()
 
