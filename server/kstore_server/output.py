@@ -29,9 +29,10 @@ __all__ = ["Output"]
 
 MAX_PARTS = 64
 """Parts in one vectored write; the system allows 1,024."""
-CHUNK_SIZE = 512 << 10
+CHUNK_SIZE = (1 << 20) + (16 << 10)
 """Bytes of one connection that leave in one turn of the loop before others have theirs, and bytes
-of a file that are probed or read ahead at a time."""
+of a file that are probed or read ahead at a time. What a consumer asks of a partition by default,
+1 MiB, leaves in one turn with what stands around it: a tenth of a millisecond."""
 COPIED_SIZE = 8 << 10
 """Smaller pieces of a file are copied, to leave in one write with what stands around them."""
 MAPPED_SIZE = 64 << 10

@@ -85,9 +85,7 @@ class Slice:
 
         Raises OSError.
         """
-        return self._handles.files.is_resident(
-            self.fileno(), min(size, self.size), self.position
-        )
+        return self._handles.files.is_resident(self.fileno(), min(size, self.size), self.position)
 
     def read_now(self) -> bytearray | None:
         """A copy of the bytes of a slice that has no view; None if not all can be had without
