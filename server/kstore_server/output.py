@@ -203,7 +203,7 @@ def _told_nobody(*_: object) -> None:
 
 
 def _in_memory(part: Pending) -> bytes | bytearray | memoryview | None:
-    """The bytes of a part that can leave in one write with others; None if it has to leave alone."""
+    """The bytes of a part that may leave in one write with others; None if it leaves alone."""
     if not isinstance(part, Slice):
         return part
     view = part.view()
