@@ -2,8 +2,9 @@
 
 Replies are lists of parts. Bytes, small slices and those whose file is gone leave together in one
 vectored write; a larger slice leaves by sendfile, straight from the page cache, also where it is
-mapped: a copy out of the map would cost as much as all the rest of the fetch. What the socket does not take at once waits for it to become writable. Pages that are not in
-memory are read ahead in a worker, so that no other connection waits for the disk.
+mapped: a copy out of the map would cost as much as all the rest of the fetch. What the socket does
+not take at once waits for it to become writable. Pages that are not in memory are read ahead in a
+worker, so that no other connection waits for the disk.
 
 The socket belongs to the loop's transport, which only reads; this writes to its descriptor, and
 watches a duplicate of it while it is full, as a loop does not let a descriptor be watched twice.
