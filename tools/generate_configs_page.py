@@ -31,7 +31,11 @@ ABSENT = {
         r"|connections\.max\.reauth|connection\.failed\.auth"
     ),
     "no segment moves to remote storage": r"remote\.|log\.local\.|follower\.fetch\.last",
-    "transactions are not served yet": r"transaction|add\.partitions\.to\.txn",
+    "the topic of transactions is read a segment at a time": r"transaction\.state\.log\.load",
+    "there is no two-phase commit yet, as in what Kafka 4.3 speaks": r"transaction\.two\.phase",
+    "batches of transactions are not verified yet": (
+        r"transaction\.partition\.verification|add\.partitions\.to\.txn"
+    ),
     "the classic protocol of groups is the one served, on the broker's own loop": (
         r"group\.(consumer|coordinator|share|streams)\.|share\."
     ),

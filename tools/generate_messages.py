@@ -67,6 +67,11 @@ APIS = (
     "ListConfigResources",
     "DescribeTopicPartitions",
     "AlterReplicaLogDirs",
+    "AddPartitionsToTxn",
+    "AddOffsetsToTxn",
+    "EndTxn",
+    "DescribeTransactions",
+    "ListTransactions",
 )
 DATA = ("ConsumerProtocolSubscription", "ConsumerProtocolAssignment")
 
@@ -176,8 +181,8 @@ class MessageWriter:
 
     def write(self) -> None:
         definition = self.definition
-        for common in definition.get("commonStructs", []):
-            self.struct(common["name"], common["fields"], "")
+        for name in self.common:
+            self.common_struct(name)
         fields = definition["fields"]
         comments = [text for key, text in definition.items() if key.startswith("comment")]
         if fields and "comment" in fields[0]:
@@ -202,6 +207,17 @@ class MessageWriter:
                 doc += wrap(text, "    ", hanging="  ")
             lines += docstring(doc, "    ")
         self.body(definition["name"], fields, lines)
+
+    def common_struct(self, name: str) -> None:
+        """Adds a struct that several use, after those that it uses itself."""
+        if name in self.names:
+            return
+        fields = self.common[name]["fields"]
+        for field in fields:
+            used = field["type"].removeprefix("[]")
+            if used in self.common:
+                self.common_struct(used)
+        self.struct(name, fields, "")
 
     def struct(self, name: str, fields: list[dict[str, Any]], about: str) -> None:
         self.imports.add("Struct")

@@ -24,6 +24,7 @@ from kstore.errors import ErrorCode, KafkaError, StoreError
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
 from kstore.metadata.configs import Configs
+from kstore.metadata.features import Features
 from kstore.metadata.image import BrokerImage
 from kstore.metadata.producer_ids import ProducerIds
 from kstore.metadata.sqlite_tree import METADATA_FILE, SqliteTree
@@ -121,6 +122,7 @@ class Server:
             log_dirs=log_dirs,
             topics=topics,
             configs=Configs(cluster),
+            features=Features(cluster),
             producer_ids=ProducerIds(tree, self.node_id),
         )
         # Partitions that are being made, checkpoints and syncs come to their end before the logs

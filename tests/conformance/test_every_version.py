@@ -11,12 +11,20 @@ from collections.abc import Iterator
 import pytest
 
 from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
-from tests.conformance.support import api_scenarios, deletion_scenarios
+from tests.conformance.support import (
+    api_scenarios,
+    deletion_scenarios,
+    transaction_scenarios,
+)
 from tests.conformance.support.api_scenarios import Question, World
 from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.raw_client import RawClient
 
-SCENARIOS = {**api_scenarios.SCENARIOS, **deletion_scenarios.SCENARIOS}
+SCENARIOS = {
+    **api_scenarios.SCENARIOS,
+    **deletion_scenarios.SCENARIOS,
+    **transaction_scenarios.SCENARIOS,
+}
 PAIRS = [
     (api_key, version)
     for api_key, versions in ADVERTISED.items()

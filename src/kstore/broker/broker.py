@@ -15,25 +15,35 @@ from uuid import UUID
 
 from kstore.broker.checkpoints import Checkpoints
 from kstore.broker.cleaner import Cleaner
-from kstore.broker.coordination import OFFSETS_TOPIC, GroupLog
+from kstore.broker.coordination import (
+    OFFSETS_TOPIC,
+    TRANSACTIONS_TOPIC,
+    CoordinatorTopic,
+    StoredRecords,
+    internal_topic,
+)
 from kstore.broker.directories import Directories
+from kstore.broker.features import TRANSACTION_VERSION, finalized_level
 from kstore.broker.fetch_sessions import FetchSessions
 from kstore.broker.live_settings import LiveSettings
 from kstore.broker.log_dirs import LogDirs
+from kstore.broker.markers import PartitionMarkers
 from kstore.broker.moves import Moves
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
 from kstore.broker.retention import Retention
-from kstore.configs import GroupConfig, Settings, group_config
+from kstore.configs import Settings, group_config, transaction_config
 from kstore.errors import ErrorCode, KafkaError
 from kstore.groups.coordinator import GroupCoordinator
 from kstore.log.log import Log
 from kstore.metadata.configs import Configs
+from kstore.metadata.features import Features
 from kstore.metadata.image import MetadataImage, TopicImage
 from kstore.metadata.partitions import MorePartitions, TopicResult
 from kstore.metadata.producer_ids import ProducerIds
 from kstore.metadata.topics import NewTopic, Topics
 from kstore.runtime import Later, Runtime
+from kstore.transactions.coordinator import TransactionCoordinator
 
 __all__ = ["Broker"]
 
@@ -41,7 +51,7 @@ log = logging.getLogger("kstore.broker")
 
 
 class Broker:
-    """One node: its partitions, its coordinator, and the cluster's metadata as it knows them."""
+    """One node: its partitions, its coordinators, and the cluster's metadata as it knows them."""
 
     def __init__(
         self,
@@ -51,12 +61,14 @@ class Broker:
         log_dirs: LogDirs,
         topics: Topics,
         configs: Configs,
+        features: Features,
         producer_ids: ProducerIds,
     ) -> None:
         self.runtime = runtime
         self.log_dirs = log_dirs
         self.topics = topics
         self.configs = configs
+        self.features = features
         self.producer_ids = producer_ids
         self.node_id = log_dirs.node_id
         self.partitions = Partitions()
@@ -76,8 +88,27 @@ class Broker:
         self.cleaner = Cleaner(runtime, self.partitions, self.checkpoints, lambda: self.settings)
         self._moves = Moves(runtime, log_dirs, self._directories, self._purge_later)
         self._internal_topics_being_made: dict[str, Later[None]] = {}
-        self._group_log = GroupLog(runtime, self.partitions)
-        self.groups = GroupCoordinator(runtime, self._group_log, self._group_config())
+        self._offsets_topic = CoordinatorTopic(runtime, self.partitions, OFFSETS_TOPIC)
+        self.groups = GroupCoordinator(
+            runtime,
+            self._offsets_topic,
+            replace(
+                group_config(settings),
+                offsets_topic_num_partitions=self._partition_count(OFFSETS_TOPIC),
+            ),
+        )
+        self._transactions_topic = CoordinatorTopic(runtime, self.partitions, TRANSACTIONS_TOPIC)
+        self.transactions = TransactionCoordinator(
+            runtime,
+            self._transactions_topic,
+            PartitionMarkers(runtime, self.partitions, lambda: self.image),
+            producer_ids.next,
+            replace(
+                transaction_config(settings),
+                transaction_state_log_num_partitions=self._partition_count(TRANSACTIONS_TOPIC),
+            ),
+            lambda: finalized_level(self.image, TRANSACTION_VERSION),
+        )
 
     @property
     def image(self) -> MetadataImage:
@@ -98,13 +129,12 @@ class Broker:
     def _purge_later(self) -> None:
         self._directories.purge_later(self._delete_delay_ms)
 
-    def _group_config(self) -> GroupConfig:
-        """The coordinator's config. An offsets topic that is there keeps its partitions."""
-        config = group_config(self.settings)
-        topic = self.image.topics.get(OFFSETS_TOPIC)
-        if topic is None:
-            return config
-        return replace(config, offsets_topic_num_partitions=len(topic.partitions))
+    def _partition_count(self, name: str) -> int:
+        """The partitions of a coordinator's topic; one that is there keeps what it has."""
+        topic = self.image.topics.get(name)
+        return (
+            self.automatic_topic(name).partition_count if topic is None else len(topic.partitions)
+        )
 
     def start(self) -> Later[None]:
         """Takes over every partition of the image; done when clients may be served.
@@ -151,8 +181,9 @@ class Broker:
         self._moves.start(partition, Path(path))
 
     def stop(self) -> None:
-        """Lets the coordinator go; the logs are closed by who opened them."""
+        """Lets the coordinators go; the logs are closed by who opened them."""
         self.groups.close()
+        self.transactions.close()
         self._moves.close()
         self.retention.close()
         self.cleaner.close()
@@ -164,21 +195,8 @@ class Broker:
 
     def automatic_topic(self, name: str) -> NewTopic:
         """What a topic becomes that is made because somebody asked for it."""
-        if name == OFFSETS_TOPIC:
-            return NewTopic(
-                name=name,
-                partition_count=self.settings["offsets.topic.num.partitions"],
-                # Kafka's default is 3; on fewer nodes it is what there is.
-                replication_factor=min(
-                    self.settings["offsets.topic.replication.factor"], len(self.image.brokers)
-                ),
-                configs={
-                    "cleanup.policy": "compact",
-                    "compression.type": "producer",
-                    "segment.bytes": str(self.settings["offsets.topic.segment.bytes"]),
-                },
-            )
-        return NewTopic(name)
+        internal = internal_topic(name, self.settings, len(self.image.brokers))
+        return NewTopic(name) if internal is None else internal
 
     def create_topics(self, wanted: list[NewTopic]) -> Later[dict[str, KafkaError]]:
         """Makes topics; done when they can be written to, with the errors of those that can't."""
@@ -261,8 +279,7 @@ class Broker:
             for image in topic.partitions:
                 self._moves.stop(topic.name, image.index)
                 self.partitions.remove(topic.name, image.index)
-                if topic.name == OFFSETS_TOPIC:
-                    self.groups.unload(image.index)
+                self._unload(topic.name, image.index)
         return self._directories.remove(topics, self._delete_delay_ms)
 
     def keep_starts(self, partitions: Sequence[Partition]) -> Later[set[Log]]:
@@ -338,11 +355,10 @@ class Broker:
             if partition is None or partition.log is not opened:
                 continue
             self.partitions.take_offline(opened.topic, opened.topic_id, opened.partition)
-            if opened.topic == OFFSETS_TOPIC:
-                self.groups.unload(opened.partition)
+            self._unload(opened.topic, opened.partition)
 
     def _lead(self, topic: TopicImage) -> list[Later[None]]:
-        """Leads the partitions of a topic; what is being loaded of its groups."""
+        """Leads the partitions of a topic; what its coordinator, if it has one, is loading."""
         loads = []
         for image in topic.partitions:
             opened = self.log_dirs.find(topic, image.index)
@@ -354,24 +370,26 @@ class Broker:
             self.partitions.add(partition)
             if topic.name == OFFSETS_TOPIC:
                 loads.append(self._load_groups(partition))
+            elif topic.name == TRANSACTIONS_TOPIC:
+                loads.append(self._load_transactions(partition))
         return loads
 
     def _load_groups(self, partition: Partition) -> Later[None]:
-        """Replays a partition of the offsets topic into the coordinator; never fails."""
-        done: Later[None] = Later()
+        def take(stored: StoredRecords) -> None:
+            self.groups.load(partition.index, stored.newest)
+            self.groups.forget_missing_topics(partition.index, self.image.topics)
 
-        def loaded(read: Later[list[tuple[bytes | None, bytes | None]]]) -> None:
-            if self.partitions.get(partition.topic, partition.index) is partition:
-                try:
-                    self.groups.load(partition.index, read.result())
-                    self.groups.forget_missing_topics(partition.index, self.image.topics)
-                except Exception:  # whatever it is, the other partitions are to be served
-                    self.groups.unload(partition.index)
-                    log.exception(
-                        "groups not loaded partition=%s-%d", partition.topic, partition.index
-                    )
-            done.complete(None)
+        return self._offsets_topic.load(partition, self.groups, take)
 
-        self.groups.begin_load(partition.index)
-        self._group_log.read_newest(partition).then(loaded)
-        return done
+    def _load_transactions(self, partition: Partition) -> Later[None]:
+        def take(stored: StoredRecords) -> None:
+            self.transactions.load(partition.index, stored.newest, partition.leader_epoch)
+
+        return self._transactions_topic.load(partition, self.transactions, take)
+
+    def _unload(self, topic: str, index: int) -> None:
+        """Has the coordinator of an internal topic let a partition go."""
+        if topic == OFFSETS_TOPIC:
+            self.groups.unload(index)
+        elif topic == TRANSACTIONS_TOPIC:
+            self.transactions.unload(index)

@@ -23,6 +23,8 @@ from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
 __all__ = ["API_MODULES", "Coming", "Dispatcher", "load_apis"]
 
 API_MODULES = (
+    "add_offsets_to_txn",
+    "add_partitions_to_txn",
     "alter_configs",
     "alter_partition_reassignments",
     "alter_replica_log_dirs",
@@ -39,7 +41,9 @@ API_MODULES = (
     "describe_producers",
     "describe_quorum",
     "describe_topic_partitions",
+    "describe_transactions",
     "elect_leaders",
+    "end_txn",
     "fetch",
     "find_coordinator",
     "heartbeat",
@@ -51,6 +55,7 @@ API_MODULES = (
     "list_groups",
     "list_offsets",
     "list_partition_reassignments",
+    "list_transactions",
     "metadata",
     "offset_commit",
     "offset_delete",

@@ -41,9 +41,16 @@ from kstore.configs.settings import (
     log_config,
     network_config,
     topic_defaults,
+    transaction_config,
 )
 from kstore.configs.topic import TOPIC_CONFIGS, check_topic_configs
-from kstore.configs.values import GroupConfig, LogConfig, NetworkConfig, TopicDefaults
+from kstore.configs.values import (
+    GroupConfig,
+    LogConfig,
+    NetworkConfig,
+    TopicDefaults,
+    TransactionConfig,
+)
 
 __all__ = [
     "BROKER_CONFIGS",
@@ -64,6 +71,7 @@ __all__ = [
     "Settings",
     "Synonym",
     "TopicDefaults",
+    "TransactionConfig",
     "advertised_listeners",
     "change_broker_configs",
     "change_topic_configs",
@@ -81,4 +89,5 @@ __all__ = [
     "replace_broker_configs",
     "replace_topic_configs",
     "topic_defaults",
+    "transaction_config",
 ]

@@ -24,6 +24,7 @@ from kstore.configs.definitions import (
     invalid,
     one_of,
 )
+from kstore.configs.transactions import transactions
 
 __all__ = [
     "BROKER_CONFIGS",
@@ -519,6 +520,7 @@ def _table() -> Mapping[str, Config]:
         *cleaner(),
         *_log_care(),
         *_groups(),
+        *transactions(),
     ]
     return MappingProxyType({config.name: config for config in configs})
 

@@ -11,7 +11,13 @@ from kstore.configs.broker import BROKER_CONFIGS, DYNAMIC_BROKER_CONFIGS
 from kstore.configs.definitions import Config, ConfigError, ConfigValue
 from kstore.configs.listeners import advertised_listeners, listeners
 from kstore.configs.topic import TOPIC_CONFIGS
-from kstore.configs.values import GroupConfig, LogConfig, NetworkConfig, TopicDefaults
+from kstore.configs.values import (
+    GroupConfig,
+    LogConfig,
+    NetworkConfig,
+    TopicDefaults,
+    TransactionConfig,
+)
 
 __all__ = [
     "Settings",
@@ -22,6 +28,7 @@ __all__ = [
     "network_config",
     "topic_defaults",
     "topic_value",
+    "transaction_config",
 ]
 
 
@@ -131,6 +138,11 @@ def log_config(settings: Settings, topic_overrides: Mapping[str, str] | None = N
 def group_config(settings: Settings) -> GroupConfig:
     """The config of the group coordinator."""
     return GroupConfig(**_named(settings, GroupConfig))
+
+
+def transaction_config(settings: Settings) -> TransactionConfig:
+    """The config of the transaction coordinator."""
+    return TransactionConfig(**_named(settings, TransactionConfig))
 
 
 def network_config(settings: Settings) -> NetworkConfig:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["GroupConfig", "LogConfig", "NetworkConfig", "TopicDefaults"]
+__all__ = ["GroupConfig", "LogConfig", "NetworkConfig", "TopicDefaults", "TransactionConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,17 @@ class GroupConfig:
     group_initial_rebalance_delay_ms: int = 3_000
     offset_metadata_max_bytes: int = 4_096
     offsets_topic_num_partitions: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionConfig:
+    """What the transaction coordinator needs to know."""
+
+    transaction_max_timeout_ms: int = 900_000
+    transactional_id_expiration_ms: int = 604_800_000
+    transaction_abort_timed_out_transaction_cleanup_interval_ms: int = 10_000
+    transaction_remove_expired_transaction_cleanup_interval_ms: int = 3_600_000
+    transaction_state_log_num_partitions: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """What groups and transactions share: stored records, partitioning, and the runtime of decisions.
 
-`records` is the only place that knows versions of stored records, `runtime` the only one that
-appends them. Neither knows what a group or a transaction is.
+`records` (groups) and `transaction_records` are the only places that know versions of stored
+records, `runtime` the only one that appends them. None knows what a group or a transaction is.
 """

@@ -14,6 +14,7 @@ __all__ = ["NO_UUID", "MalformedRecordError", "Reader", "Writer"]
 NO_UUID = uuid.UUID(int=0)
 
 _MAX_STRING_SIZE = 0x7FFF
+_INT8 = struct.Struct(">b")
 _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")
 _INT64 = struct.Struct(">q")
@@ -41,6 +42,10 @@ class Reader:
         taken = self._data[self._position : end]
         self._position = end
         return taken
+
+    def int8(self) -> int:
+        value: int = _INT8.unpack(self._take(1))[0]
+        return value
 
     def int16(self) -> int:
         value: int = _INT16.unpack(self._take(2))[0]
@@ -105,6 +110,16 @@ class Reader:
         """As `count`, in compact form."""
         return self._checked_count(self.varint() - 1, item_size)
 
+    def nullable_count(self, item_size: int) -> int:
+        """As `count`, of an array that may be absent: 0 then."""
+        count = self.int32()
+        return 0 if count == -1 else self._checked_count(count, item_size)
+
+    def compact_nullable_count(self, item_size: int) -> int:
+        """As `nullable_count`, in compact form."""
+        count = self.varint()
+        return self._checked_count(count - 1, item_size) if count else 0
+
     def _checked_count(self, count: int, item_size: int) -> int:
         left = len(self._data) - self._position
         if not 0 <= count <= left // item_size:
@@ -130,6 +145,9 @@ class Writer:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+
+    def int8(self, value: int) -> None:
+        self._parts.append(_INT8.pack(value))
 
     def int16(self, value: int) -> None:
         self._parts.append(_INT16.pack(value))

@@ -256,6 +256,8 @@ class CoordinatorRuntime(Generic[R]):
         if lane.appending is not step:
             return  # closed meanwhile: all were refused then
         lane.appending = None
+        # What comes of this step is decided once the step is over.
+        was_draining, lane.draining = lane.draining, True
         follow: Step[R] = Step(self._runtime.monotonic_ms(), self._runtime.time_ms())
         if error is None:
             try:
@@ -277,7 +279,8 @@ class CoordinatorRuntime(Generic[R]):
                 failed(follow, code)
             step.refuse(code)
         self._finish(key, lane, follow)
-        if not lane.draining:
+        lane.draining = was_draining
+        if not was_draining:
             self._drain(key, lane)
 
     def _arm(self, key: str, deadline_ms: float) -> None:

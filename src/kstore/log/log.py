@@ -174,16 +174,23 @@ class Log(LogState):
         Control records, which mean nothing to a program, are left out.
         """
         start = max(offset, self.log_start_offset)
-        for segment, header in self._headers(start):
-            if header.is_control:
-                continue
+        for header, data in self.whole_batches(start):
+            if not header.is_control:
+                yield from batch_records(header, data, start)
+
+    def whole_batches(self, offset: int = 0) -> Iterator[tuple[BatchHeader, bytes]]:
+        """The batches from the one that holds `offset` on, control batches too, with their bytes.
+
+        `header.position` is its position in them. Batches that are appended meanwhile may come too.
+        """
+        for segment, header in self._headers(max(offset, self.log_start_offset)):
             try:
                 data = segment.read(header.position, header.size)
             except CorruptLogError as error:
                 raise corrupt(error) from error
             except OSError as error:
                 raise self.disk_error(error, "reading from") from error
-            yield from batch_records(parse_header(data), data, start)
+            yield parse_header(data), data
 
     def read_columns(
         self, offset: int, *, max_size: int = 1 << 20, max_count: int | None = None

@@ -26,6 +26,8 @@ class Draft:
         self._controller_epoch = controller_epoch
         self._brokers = dict(image.brokers)
         self._broker_configs = dict(image.broker_configs)
+        self._features = image.features
+        self._features_epoch = image.features_epoch
         self._topics = dict(image.topics)
         self._topic_ids = dict(image.topic_ids)
         self._unified_names = dict(image.unified_names)
@@ -111,6 +113,13 @@ class Draft:
             self._broker_configs[name] = configs
         self.operations += layout.update_broker_configs(name, before, configs)
 
+    def change_features(self, levels: Mapping[str, int]) -> None:
+        """New levels of some features."""
+        changed = {**self._features, **levels}
+        self.operations.append(layout.update_features(self._features, changed))
+        self._features = changed
+        self._features_epoch += 1
+
     def add_broker(self, broker: BrokerImage, now_ms: int) -> None:
         """A broker that is not there yet; it goes when the tree of its process ends."""
         self._brokers[broker.node_id] = broker
@@ -141,6 +150,8 @@ class Draft:
             topic_ids=self._topic_ids,
             brokers=self._brokers,
             broker_configs=self._broker_configs,
+            features=self._features,
+            features_epoch=self._features_epoch,
             unified_names=self._unified_names,
         )
         return MetadataChange(

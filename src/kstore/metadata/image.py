@@ -64,6 +64,10 @@ class MetadataImage:
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
     broker_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What clients have set, by broker: its id as text, "" for all brokers. None is empty."""
+    features: Mapping[str, int] = field(default_factory=dict)
+    """The levels of features that clients have set; others are at their newest."""
+    features_epoch: int = 0
+    """How often they were set. A client believes the answer with the larger one."""
     unified_names: Mapping[str, str] = field(default_factory=dict)
     """Of each topic with `.` or `_` in its name: `names.unified_name` to the name itself."""
 

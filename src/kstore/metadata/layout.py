@@ -8,6 +8,7 @@
     /brokers/topics/T/partitions/0/state      {"version":1,"leader":1,"leader_epoch":0,"isr":[1]}
     /config/topics/T                          {"version":1,"config":{"retention.ms":"1"}}
     /config/brokers/1, /config/brokers/<default>    the same, of one broker and of all
+    /feature                                  {"version":1,"status":1,"features":{"F":1}}
     /latest_producer_id_block                 {"version":1,"broker":1,"block_start":"0",...}
 
 Pure functions: values to nodes and back. What can't be read raises StoreError with the node's path.
@@ -32,6 +33,7 @@ __all__ = [
     "CLUSTER_ID",
     "CONTROLLER",
     "CONTROLLER_EPOCH",
+    "FEATURES",
     "PRODUCER_ID_BLOCK",
     "ROOTS",
     "add_partitions",
@@ -48,6 +50,7 @@ __all__ = [
     "encode_producer_id_block",
     "new_topic_id",
     "update_broker_configs",
+    "update_features",
     "update_partitions",
     "update_topic_configs",
 ]
@@ -59,6 +62,7 @@ CONTROLLER = "/controller"
 CONTROLLER_EPOCH = "/controller_epoch"
 BROKER_IDS = "/brokers/ids"
 PRODUCER_ID_BLOCK = "/latest_producer_id_block"
+FEATURES = "/feature"
 _TOPICS = "/brokers/topics"
 _TOPIC_CONFIGS = "/config/topics"
 _BROKER_CONFIGS = "/config/brokers"
@@ -268,6 +272,19 @@ def _encode_state(partition: PartitionImage, controller_epoch: int) -> bytes:
     )
 
 
+# Features
+
+
+def update_features(before: Mapping[str, int], levels: Mapping[str, int]) -> Operation:
+    """The levels that were set are these from now on; there is a node once there are any."""
+    data = _encode({"version": 1, "status": 1, "features": dict(levels)})
+    return Set(FEATURES, data) if before else Create(FEATURES, data)
+
+
+def _levels(features: dict[Any, Any]) -> dict[str, int]:
+    return {str(name): int(level) for name, level in features.items()}
+
+
 # Producer ids
 
 
@@ -292,6 +309,7 @@ def decode_image(
     topics: dict[str, TopicImage] = {}
     brokers: dict[int, BrokerImage] = {}
     broker_configs: dict[str, Mapping[str, str]] = {}
+    features = by_path.get(FEATURES)
     for node in by_path.values():
         parent, _, name = node.path.rpartition("/")
         if parent == _TOPICS:
@@ -308,6 +326,8 @@ def decode_image(
         topic_ids={topic.topic_id: topic for topic in topics.values()},
         brokers=brokers,
         broker_configs=broker_configs,
+        features={} if features is None else _field(features, "features", _levels),
+        features_epoch=0 if features is None else features.version + 1,
         unified_names={unified_name(name): name for name in topics if may_collide(name)},
     )
 

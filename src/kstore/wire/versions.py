@@ -36,6 +36,9 @@ class ApiKey(IntEnum):
     INIT_PRODUCER_ID = 22
     OFFSET_FOR_LEADER_EPOCH = 23
     DELETE_RECORDS = 21
+    ADD_PARTITIONS_TO_TXN = 24
+    ADD_OFFSETS_TO_TXN = 25
+    END_TXN = 26
     DESCRIBE_CONFIGS = 32
     ALTER_CONFIGS = 33
     ALTER_REPLICA_LOG_DIRS = 34
@@ -51,6 +54,8 @@ class ApiKey(IntEnum):
     UPDATE_FEATURES = 57
     DESCRIBE_CLUSTER = 60
     DESCRIBE_PRODUCERS = 61
+    DESCRIBE_TRANSACTIONS = 65
+    LIST_TRANSACTIONS = 66
     LIST_CONFIG_RESOURCES = 74
     DESCRIBE_TOPIC_PARTITIONS = 75
 
@@ -94,6 +99,11 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     ApiKey.DELETE_GROUPS: ApiRange(0, 2),
     ApiKey.OFFSET_DELETE: ApiRange(0, 0),
     ApiKey.DESCRIBE_PRODUCERS: ApiRange(0, 0),
+    ApiKey.ADD_PARTITIONS_TO_TXN: ApiRange(0, 5),
+    ApiKey.ADD_OFFSETS_TO_TXN: ApiRange(0, 4),
+    ApiKey.END_TXN: ApiRange(0, 5),
+    ApiKey.DESCRIBE_TRANSACTIONS: ApiRange(0, 0),
+    ApiKey.LIST_TRANSACTIONS: ApiRange(0, 2),
 }
 
 FLEXIBLE_FROM: dict[int, int] = {key: module.flexible_from for key, module in MODULES.items()}

@@ -36,6 +36,7 @@ NOT_READY = (
     ErrorCode.coordinator_load_in_progress,
 )
 NO_MEMBER_ID_BEFORE = 4  # JoinGroup 4 on: a new member is first told its id (KIP-394)
+TRANSACTIONS_SINCE = 1  # FindCoordinator
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +246,16 @@ def ask_offset_fetch(question: Question, world: World) -> None:
 
 
 def ask_find_coordinator(question: Question, world: World) -> None:
-    group_id = world.new_name("find")
-    reply = question.ask({"key": group_id, "key_type": 0, "coordinator_keys": [group_id]})
-    found = reply.coordinators[0] if hasattr(reply, "coordinators") else reply
-    assert found.error_code is ErrorCode.none
-    assert (found.host, found.port) == world.address
+    key = world.new_name("find")
+    for key_type in (0, 1) if question.version >= TRANSACTIONS_SINCE else (0,):
+        values = {"key": key, "key_type": key_type, "coordinator_keys": [key]}
+
+        def find(values: dict[str, Any] = values) -> Any:
+            reply = question.ask(values)
+            return reply.coordinators[0] if hasattr(reply, "coordinators") else reply
+
+        found = until_ready(find)
+        assert (found.host, found.port) == world.address
 
 
 def ask_join_group(question: Question, world: World) -> None:
@@ -327,13 +333,6 @@ def ask_delete_topics(question: Question, world: World) -> None:
     assert (deleted.name, deleted.error_code) == (name, ErrorCode.none)
 
 
-def ask_init_producer_id(question: Question, world: World) -> None:
-    first, second = question.ask(PRODUCER_VALUES), question.ask(PRODUCER_VALUES)
-    assert (first.error_code, second.error_code) == (ErrorCode.none, ErrorCode.none)
-    assert (first.producer_epoch, second.producer_epoch) == (0, 0)
-    assert 0 <= first.producer_id < second.producer_id
-
-
 def ask_offset_for_leader_epoch(question: Question, world: World) -> None:
     topic = topic_values(world, partitions=[{"partition": 0, "leader_epoch": 0}])
     reply = question.ask({"replica_id": -1, "topics": [topic]})
@@ -376,7 +375,6 @@ SCENARIOS: dict[ApiKey, Callable[[Question, World], None]] = {
     ApiKey.API_VERSIONS: ask_api_versions,
     ApiKey.CREATE_TOPICS: ask_create_topics,
     ApiKey.DELETE_TOPICS: ask_delete_topics,
-    ApiKey.INIT_PRODUCER_ID: ask_init_producer_id,
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ask_offset_for_leader_epoch,
     ApiKey.DESCRIBE_CONFIGS: ask_describe_configs,
     **admin_scenarios.SCENARIOS,

@@ -23,6 +23,7 @@ from kstore.log.store import Store
 from kstore.metadata.brokers import Brokers
 from kstore.metadata.cluster import Cluster
 from kstore.metadata.configs import Configs
+from kstore.metadata.features import Features
 from kstore.metadata.image import BrokerImage
 from kstore.metadata.partitions import MorePartitions, TopicResult
 from kstore.metadata.producer_ids import ProducerIds
@@ -55,6 +56,7 @@ class World:
             log_dirs=LogDirs(self.runtime, [self.store]),
             topics=Topics(cluster, topic_defaults(settings)),
             configs=Configs(cluster),
+            features=Features(cluster),
             producer_ids=ProducerIds(self.tree, 1),
         )
         self.finish(self.broker.start())

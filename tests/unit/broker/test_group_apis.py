@@ -23,7 +23,7 @@ from kstore.broker.apis import (
     sync_group,
 )
 from kstore.broker.context import Connection, RequestContext
-from kstore.broker.coordination import OFFSETS_TOPIC
+from kstore.broker.coordination import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from kstore.broker.partitions import Partitions
 from kstore.errors import ErrorCode, KafkaError
 from kstore.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
@@ -49,6 +49,7 @@ from kstore.wire.messages.offset_fetch import (
 from kstore.wire.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from kstore.wire.versions import ADVERTISED, ApiKey
 from tests.unit.groups.support import DELAY_MS, SESSION_MS, World
+from tests.unit.transactions.support import World as TransactionsWorld
 
 TOPIC_ID, UNKNOWN_ID = uuid.UUID(int=7), uuid.UUID(int=8)
 
@@ -63,11 +64,16 @@ class Broker(SimpleNamespace):
 
     def __init__(self) -> None:
         self.world = World()
+        self.transactions = TransactionsWorld().transactions
         self.node_id = 1
         self.partitions = Partitions()
         self.ensured: list[str] = []
         self.ensure_with: KafkaError | None = None
-        self.set_topics(topic("t", TOPIC_ID, 2), topic(OFFSETS_TOPIC, uuid.UUID(int=9), 1))
+        self.set_topics(
+            topic("t", TOPIC_ID, 2),
+            topic(OFFSETS_TOPIC, uuid.UUID(int=9), 1),
+            topic(TRANSACTIONS_TOPIC, uuid.UUID(int=10), 1),
+        )
 
     @property
     def groups(self) -> Any:
@@ -467,10 +473,11 @@ def test_find_coordinator(broker: Broker, version: int) -> None:
     assert broker.ensured == [OFFSETS_TOPIC]
     if version >= 1:
         assert find(broker, version, key_type=1) == here
+        assert broker.ensured == [OFFSETS_TOPIC, TRANSACTIONS_TOPIC]
         for key_type in (2, 3, -1):
             refused = (-1, "", -1, ErrorCode.INVALID_REQUEST)
             assert find(broker, version, key_type) == refused
-        assert broker.ensured == [OFFSETS_TOPIC]
+        assert len(broker.ensured) == 2
     nobody = (-1, "", -1, ErrorCode.COORDINATOR_NOT_AVAILABLE)
     broker.set_topics(topic(OFFSETS_TOPIC, uuid.UUID(int=9), 1, leader=-1))
     assert find(broker, version) == nobody

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from kstore.coordinator.records import MalformedRecordError, decode_record
+from kstore.coordinator.transaction_records import decode_transaction_record
 from tests.support.parsers import Parser, register
 from tests.unit.coordinator.test_records import (
     GROUP_KEY,
@@ -12,6 +13,8 @@ from tests.unit.coordinator.test_records import (
     OFFSET_KEY,
     OFFSET_VALUES,
 )
+from tests.unit.coordinator.test_transaction_records import KEY as TRANSACTION_KEY
+from tests.unit.coordinator.test_transaction_records import VALUES as TRANSACTION_VALUES
 
 
 def _decode_value(key: str, data: bytes) -> object:
@@ -41,3 +44,13 @@ for _name, _key, _values in (
                 junk_is_error=False,
             )
         )
+for _case, _text in TRANSACTION_VALUES.items():
+    register(
+        Parser(
+            f"stored transaction v{_case[0]}, {_case[1]}",
+            partial(decode_transaction_record, bytes.fromhex(TRANSACTION_KEY)),
+            partial(lambda text: [bytes.fromhex(text)], _text),
+            MalformedRecordError,
+            junk_is_error=False,
+        )
+    )

@@ -247,3 +247,40 @@ def test_a_fault_in_the_replay_refuses_one_event_and_holds_up_none(
     assert fixture.write("g", "one").result() == "UNKNOWN_SERVER_ERROR"
     assert fixture.write("g", "two").result() == "two"
     assert "not taken over" in caplog.text
+
+
+def test_an_event_that_a_commit_leads_to_waits_until_its_step_is_over(fixture: Fixture) -> None:
+    """And those that the replies lead to come after it, one append at a time."""
+    fixture.log.hold = True
+    seen: list[str] = []
+
+    def led_to(text: str) -> Callable[[Step[Note]], None]:
+        def decide(step: Step[Note]) -> None:
+            seen.append(f"{text} decided, {fixture.log.held_count} held")
+            step.append(Note(text))
+
+        return decide
+
+    waiter: Waiter[str] = Waiter(lambda error: error.name)
+
+    def decide(step: Step[Note]) -> None:
+        step.append(Note("first"), lambda _: fixture.runtime.run("g", led_to("by commit")))
+        step.reply(waiter, "done")
+
+    def told(_: Later[str]) -> None:
+        seen.append("told")
+        fixture.runtime.run("g", led_to("by reply"))
+        fixture.runtime.run("g", led_to("by reply too"))
+
+    waiter.then(told)
+    fixture.runtime.run("g", decide, waiter)
+    for _ in range(4):
+        assert fixture.log.held_count == 1
+        fixture.log.commit_next()
+    assert seen == [
+        "told",
+        "by commit decided, 0 held",
+        "by reply decided, 0 held",
+        "by reply too decided, 0 held",
+    ]
+    assert fixture.replayed == ["first", "by commit", "by reply", "by reply too"]

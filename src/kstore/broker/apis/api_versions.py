@@ -13,7 +13,7 @@ import re
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
-from kstore.broker.features import FEATURES
+from kstore.broker.features import FEATURES, finalized_level
 from kstore.errors import ErrorCode
 from kstore.wire.messages.api_versions import (
     ApiVersion,
@@ -45,26 +45,25 @@ def handle(request: ApiVersionsRequest | None, context: RequestContext) -> ApiVe
             return ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
     # Before v4 a minimum of 0 could not be read by some clients (KAFKA-17011).
     features = {
-        name: levels
-        for name, levels in FEATURES.items()
-        if context.api_version >= 4 or levels.min > 0
+        name: feature
+        for name, feature in FEATURES.items()
+        if context.api_version >= 4 or feature.min > 0
     }
+    image = context.broker.image
     return ApiVersionsResponse(
         api_keys=[
             ApiVersion(api_key=key, min_version=served.min, max_version=served.max)
             for key, served in sorted(ADVERTISED.items())
         ],
         supported_features=[
-            SupportedFeatureKey(name=name, min_version=levels.min, max_version=levels.max)
-            for name, levels in features.items()
+            SupportedFeatureKey(name=name, min_version=feature.min, max_version=feature.max)
+            for name, feature in features.items()
         ],
-        finalized_features_epoch=0,
+        finalized_features_epoch=image.features_epoch,
         finalized_features=[
-            FinalizedFeatureKey(
-                name=name, min_version_level=levels.finalized, max_version_level=levels.finalized
-            )
-            for name, levels in FEATURES.items()
-            if levels.finalized > 0
+            FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
+            for name in FEATURES
+            if (level := finalized_level(image, name)) > 0
         ],
     )
 

@@ -3,9 +3,9 @@
 - v0: groups only. v1: key types, throttle time, error messages. v3: flexible. v4: several keys
   (KIP-699). v5: TRANSACTION_ABORTABLE may be answered. v6: share groups (KIP-932).
 
-A group's coordinator leads its partition of `__consumer_offsets`. If that topic does not exist it
-is made, and the reply waits for it (Kafka answers COORDINATOR_NOT_AVAILABLE and lets the client
-come back). A transactional id's coordinator is this broker.
+A group's coordinator leads its partition of `__consumer_offsets`, that of a transactional id its
+partition of `__transaction_state`. If that topic does not exist it is made, and the reply waits for
+it (Kafka answers COORDINATOR_NOT_AVAILABLE and lets the client come back).
 
 Left out: the share key type and unknown ones, which get INVALID_REQUEST as in a Kafka without them;
 quotas (throttle time is 0) and authorization, until there are users.
@@ -17,7 +17,7 @@ import logging
 
 from kstore.broker.api import Api
 from kstore.broker.context import RequestContext
-from kstore.broker.coordination import OFFSETS_TOPIC
+from kstore.broker.coordination import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from kstore.errors import ErrorCode, KafkaError
 from kstore.metadata.image import BrokerImage
 from kstore.runtime import Later
@@ -33,6 +33,7 @@ __all__ = ["API"]
 logger = logging.getLogger(__name__)
 
 GROUP, TRANSACTION = 0, 1
+_TOPICS = {GROUP: OFFSETS_TOPIC, TRANSACTION: TRANSACTIONS_TOPIC}
 _NOBODY = BrokerImage(-1, "", -1)
 _MESSAGES = {
     ErrorCode.NONE: "NONE",  # Kafka's words for it
@@ -44,7 +45,8 @@ _MESSAGES = {
 def handle(
     request: FindCoordinatorRequest, context: RequestContext
 ) -> FindCoordinatorResponse | Later[FindCoordinatorResponse]:
-    if request.key_type != GROUP:
+    topic = _TOPICS.get(request.key_type)
+    if topic is None:
         return _response(request, context)
     answer: Later[FindCoordinatorResponse] = Later()
 
@@ -53,10 +55,10 @@ def handle(
             if not isinstance(done.error, KafkaError):
                 answer.fail(done.error)
                 return
-            logger.warning("%s could not be made: %s", OFFSETS_TOPIC, done.error)
+            logger.warning("%s could not be made: %s", topic, done.error)
         answer.complete(_response(request, context))
 
-    context.broker.ensure_internal_topic(OFFSETS_TOPIC).then(ensured)
+    context.broker.ensure_internal_topic(topic).then(ensured)
     return answer
 
 
@@ -90,21 +92,18 @@ def _batched(key: str, key_type: int, context: RequestContext) -> Coordinator:
 
 
 def _coordinator(key: str, key_type: int, context: RequestContext) -> tuple[ErrorCode, BrokerImage]:
-    if key_type not in (GROUP, TRANSACTION):
+    name = _TOPICS.get(key_type)
+    if name is None:
         return ErrorCode.INVALID_REQUEST, _NOBODY
     broker, image = context.broker, context.broker.image
-    node_id = broker.node_id
     if key_type == GROUP:
-        topic = image.topics.get(OFFSETS_TOPIC)
         index = broker.groups.partition_for(key)
-        if (
-            topic is None
-            or index >= len(topic.partitions)
-            or broker.partitions.is_offline(OFFSETS_TOPIC, index)
-        ):
-            return ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY
-        node_id = topic.partitions[index].leader
-    node = image.brokers.get(node_id)
+    else:
+        index = broker.transactions.partition_for(key)
+    topic = image.topics.get(name)
+    if topic is None or index >= len(topic.partitions) or broker.partitions.is_offline(name, index):
+        return ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY
+    node = image.brokers.get(topic.partitions[index].leader)
     if node is None:
         return ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY
     return ErrorCode.NONE, node

@@ -45,6 +45,9 @@ MODULES: dict[int, ApiModule] = {
     21: ApiModule("DeleteRecords", "delete_records", 2),
     22: ApiModule("InitProducerId", "init_producer_id", 2),
     23: ApiModule("OffsetForLeaderEpoch", "offset_for_leader_epoch", 4),
+    24: ApiModule("AddPartitionsToTxn", "add_partitions_to_txn", 3),
+    25: ApiModule("AddOffsetsToTxn", "add_offsets_to_txn", 3),
+    26: ApiModule("EndTxn", "end_txn", 3),
     32: ApiModule("DescribeConfigs", "describe_configs", 4),
     33: ApiModule("AlterConfigs", "alter_configs", 2),
     34: ApiModule("AlterReplicaLogDirs", "alter_replica_log_dirs", 2),
@@ -60,6 +63,8 @@ MODULES: dict[int, ApiModule] = {
     57: ApiModule("UpdateFeatures", "update_features", 0),
     60: ApiModule("DescribeCluster", "describe_cluster", 0),
     61: ApiModule("DescribeProducers", "describe_producers", 0),
+    65: ApiModule("DescribeTransactions", "describe_transactions", 0),
+    66: ApiModule("ListTransactions", "list_transactions", 0),
     74: ApiModule("ListConfigResources", "list_config_resources", 0),
     75: ApiModule("DescribeTopicPartitions", "describe_topic_partitions", 0),
 }
