@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.compare import report as comparison
 from bench.compare.results import read_all
+from tools.generated_page import finish
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -205,17 +206,5 @@ def page(text: str) -> str:
     return text
 
 
-def main() -> int:
-    text = PAGE.read_text()
-    made = page(text)
-    if "--check" in sys.argv[1:]:
-        if made != text:
-            print(f"{PAGE.name} is out of date; run python bench/report.py")
-            return 1
-        return 0
-    PAGE.write_text(made)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(PAGE, page(PAGE.read_text())))

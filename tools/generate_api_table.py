@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from generated_page import finish
+
 from kstore.broker.dispatch import API_MODULES, load_apis
 from kstore.wire.versions import ADVERTISED, ApiKey
 
@@ -49,19 +51,12 @@ def table() -> str:
     return "\n".join(rows)
 
 
-def main() -> int:
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
+def page() -> str:
+    """The page with the table made anew between its marks."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    made = f"{before}{BEGIN}\n{table()}\n{END}{after}"
-    if "--check" in sys.argv[1:]:
-        if made != text:
-            print(f"{PAGE.name}: the table of APIs is out of date; run {sys.argv[0]}")
-            return 1
-        return 0
-    PAGE.write_text(made)
-    return 0
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(PAGE, page()))

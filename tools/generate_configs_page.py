@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from generated_page import finish
+
 from kstore.configs import BROKER_CONFIGS, TOPIC_CONFIGS, Config, LogConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -191,16 +193,5 @@ def page() -> str:
     )
 
 
-def main() -> int:
-    made = page()
-    if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or made != PAGE.read_text():
-            print(f"{PAGE.name} is out of date; run {sys.argv[0]}")
-            return 1
-        return 0
-    PAGE.write_text(made)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(PAGE, page()))

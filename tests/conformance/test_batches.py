@@ -7,7 +7,7 @@ request. Where kstore's code is not Kafka's, the case says why.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -173,12 +173,6 @@ REFUSED = [
         INVALID,
     ),
 ]
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=[case.name for case in REFUSED])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
 from crc32c import crc32c
@@ -13,22 +12,15 @@ from kio.schema.errors import ErrorCode
 from kstore._native.batch import walk
 from kstore.log.records import Record, build_batch, iterate_records
 from kstore.wire.versions import ApiKey
-from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.config_verbs import BROKER, DELETE, SET, TOPIC, alter, alter_topic
 from tests.conformance.support.pipeline import PipelinedClient, wait_until
 from tests.conformance.support.verbs import create_topic, fetch, produce, produce_values
-from tests.conformance.test_config_changes import BROKER, DELETE, SET, TOPIC, alter
 
 OK = ErrorCode.none
 CODECS = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 NAMES = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 HEADERS = (("h", b"1"), ("none", None))
 BATCH_COUNT = 40
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def batch_of(*values: bytes, codec: int, sequence: int = -1, producer_id: int = -1) -> bytes:
@@ -140,9 +132,9 @@ def test_the_codec_changes_at_once(client: PipelinedClient) -> None:
         return stored(client, name)[0][-1]
 
     assert codec_of_next() == 1
-    alter(client, TOPIC, name, ("compression.type", SET, "zstd"))
+    alter_topic(client, name, compression_type="zstd")
     wait_until(lambda: codec_of_next() == 4, "the topic's batches are zstd")
-    alter(client, TOPIC, name, ("compression.type", DELETE, None))
+    alter_topic(client, name, compression_type=None)
     wait_until(lambda: codec_of_next() == 1, "batches are stored as they were sent")
     try:
         alter(client, BROKER, "1", ("compression.type", SET, "lz4"))

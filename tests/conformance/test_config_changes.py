@@ -4,73 +4,39 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.api_scenarios import record_batch
-from tests.conformance.support.broker import BrokerProcess
-from tests.conformance.support.pipeline import wait_until
+from tests.conformance.support.config_verbs import (
+    APPEND,
+    BROKER,
+    DEFAULT,
+    DELETE,
+    OF_ALL_BROKERS,
+    OF_BROKER,
+    OF_TOPIC,
+    SET,
+    STATIC,
+    SUBTRACT,
+    TOPIC,
+    Step,
+    alter,
+    becomes,
+    describe,
+    replace,
+    resource,
+    told,
+)
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import create_topic, produce
 from tests.conftest import StartBroker
 
-TOPIC, BROKER = 2, 4
-SET, DELETE, APPEND, SUBTRACT = range(4)
-OF_TOPIC, OF_BROKER, OF_ALL_BROKERS, STATIC, DEFAULT = 1, 2, 3, 4, 5
 OK = ErrorCode.none
 BAD_CONFIG = ErrorCode.invalid_config
 BAD_REQUEST = ErrorCode.invalid_request
-
-Step = tuple[str, int, str | None]
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[RawClient]:
-    with RawClient(broker.bootstrap_servers) as connected:
-        yield connected
-
-
-def resource(kind: int, name: str, *steps: Step) -> dict[str, Any]:
-    configs = [{"name": key, "config_operation": how, "value": text} for key, how, text in steps]
-    return {"resource_type": kind, "resource_name": name, "configs": configs}
-
-
-def alter(
-    client: RawClient, kind: int, name: str, *steps: Step, validate_only: bool = False
-) -> tuple[ErrorCode, str | None]:
-    values = {"resources": [resource(kind, name, *steps)], "validate_only": validate_only}
-    (answer,) = client.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, values).responses
-    return answer.error_code, answer.error_message
-
-
-def replace(client: RawClient, kind: int, name: str, **configs: str) -> ErrorCode:
-    steps = [(key.replace("_", "."), SET, text) for key, text in configs.items()]
-    values = {"resources": [resource(kind, name, *steps)]}
-    return client.ask(ApiKey.ALTER_CONFIGS, 2, values).responses[0].error_code
-
-
-def describe(client: RawClient, kind: int, name: str, key: str) -> Any:
-    """The config as described: None if it is not told."""
-    wanted = {"resource_type": kind, "resource_name": name, "configuration_keys": [key]}
-    values = {"resources": [wanted], "include_synonyms": True}
-    (result,) = client.ask(ApiKey.DESCRIBE_CONFIGS, 4, values).results
-    assert result.error_code is OK
-    return next(iter(result.configs), None)
-
-
-def told(client: RawClient, kind: int, name: str, key: str) -> tuple[str | None, int]:
-    found = describe(client, kind, name, key)
-    return found.value, found.config_source
-
-
-def becomes(ask: Callable[[], object], wanted: object) -> None:
-    """Kafka answers before its broker has seen the change; we don't."""
-    wait_until(lambda: ask() == wanted, f"{ask()} instead of {wanted}")
-
 
 REFUSED = {
     "unknown": ((("no.such.config", SET, "1"),), BAD_CONFIG),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,18 +33,6 @@ LARGE = 50 << 20
 LARGE_BATCH = 1 << 20
 GENEROUS_S = 1.0
 """What nobody may have to wait while others are served. What is measured is printed."""
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
-
-
-@pytest.fixture
-def other(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def metadata_values(name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,12 +26,6 @@ OK = ErrorCode.none
 EARLIEST = -2
 TO_HIGH_WATERMARK = -1
 COUNT = 10
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[RawClient]:
-    with RawClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def filled(client: RawClient, **configs: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,12 +16,6 @@ from tests.conformance.support.pipeline import PipelinedClient
 from tests.conformance.support.verbs import by_partition, create_topic, fetch_values, produce
 
 OK = ErrorCode.none
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 class Session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch, record
-from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.pipeline import PipelinedClient
 from tests.conformance.support.verbs import (
     by_partition,
@@ -27,18 +25,6 @@ from tests.conftest import StartBroker
 OK = ErrorCode.none
 OUT_OF_RANGE = ErrorCode.offset_out_of_range
 SIZE = 1000
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
-
-
-@pytest.fixture
-def other(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def sized_batch(size: int = SIZE) -> bytes:

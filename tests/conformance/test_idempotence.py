@@ -5,14 +5,12 @@ Each story is a list of batches of one producer, one after the other, and Kafka'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from kio.schema.errors import ErrorCode
 
 from tests.conformance.support.batches import batch, record
-from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.pipeline import PipelinedClient
 from tests.conformance.support.verbs import (
     create_topic,
@@ -79,12 +77,6 @@ STORIES = {
         Step(0, LAST_SEQUENCE, 2, 1),
     ],
 }
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 @pytest.mark.parametrize("steps", STORIES.values(), ids=STORIES)

@@ -42,12 +42,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
 
 
 @pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
-
-
-@pytest.fixture
 def other(broker: BrokerProcess) -> Iterator[PipelinedClient]:
     """A connection that nothing may happen to."""
     with PipelinedClient(broker.bootstrap_servers) as connected:

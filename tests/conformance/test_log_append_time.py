@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
 
-import pytest
 from kio.schema.errors import ErrorCode
 
 from kstore.log.records import iterate_records
 from tests.conformance.support.api_scenarios import record_batch
-from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.config_verbs import alter_topic
 from tests.conformance.support.pipeline import wait_until
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import create_topic, fetch, list_offset, produce
-from tests.conformance.test_config_changes import SET, TOPIC, alter
 
 OK = ErrorCode.none
 LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 MAX_TIMESTAMP = -3
 LOG_APPEND_TIME_BIT = 0x08
 ATTRIBUTES_POSITION, MAX_TIMESTAMP_POSITION = 21, 35
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[RawClient]:
-    with RawClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def test_the_time_of_the_append_is_told_everywhere(client: RawClient) -> None:
@@ -62,12 +53,12 @@ def test_a_topic_turns_to_the_time_of_the_append(client: RawClient) -> None:
     name, _ = create_topic(client)
     sent = record_batch(b"key", b"value")
     assert produce(client, name, {0: sent})[0].log_append_time is None
-    alter(client, TOPIC, name, ("message.timestamp.type", SET, "LogAppendTime"))
+    alter_topic(client, name, message_timestamp_type="LogAppendTime")
     wait_until(
         lambda: produce(client, name, {0: sent})[0].log_append_time is not None,
         "the topic's timestamps are those of the append",
     )
-    alter(client, TOPIC, name, ("message.timestamp.type", SET, "CreateTime"))
+    alter_topic(client, name, message_timestamp_type="CreateTime")
     wait_until(
         lambda: produce(client, name, {0: sent})[0].log_append_time is None,
         "the topic's timestamps are the producer's again",

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from kio.schema.errors import ErrorCode
 
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.config_verbs import APPEND, DELETE, SET, alter, replace
 from tests.conformance.support.pipeline import wait_until
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import is_kafka
-from tests.conformance.test_config_changes import APPEND, DELETE, SET, alter, replace
 
 LOGGER, CLIENT_METRICS, GROUP = 8, 16, 32
 OF_LOGGER = 6
 OK = ErrorCode.none
 BAD_CONFIG = ErrorCode.invalid_config
 BAD_REQUEST = ErrorCode.invalid_request
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[RawClient]:
-    with RawClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def configs(client: RawClient, kind: int, name: str) -> tuple[ErrorCode, dict[str, str | None]]:

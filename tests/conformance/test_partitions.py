@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from kio.static.primitive import i32
 
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.api_scenarios import record_batch
-from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import (
     TIMEOUT_MS,
@@ -30,12 +28,6 @@ OK = ErrorCode.none
 BAD_ASSIGNMENT = ErrorCode.invalid_replica_assignment
 MISMATCHED_ENDPOINT_TYPE, UNSUPPORTED_ENDPOINT_TYPE = 114, 115
 CONTROLLERS = 2
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[RawClient]:
-    with RawClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def more(

@@ -8,23 +8,22 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from kio.schema.errors import ErrorCode
 
-from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch, now_ms, record
 from tests.conformance.support.broker import BrokerProcess
+from tests.conformance.support.config_verbs import alter_topic
 from tests.conformance.support.pipeline import wait_until
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import (
     create_topic,
     end_offset,
     fetch,
-    list_offset,
     produce,
+    start_of,
     wait_for_leaders,
 )
 from tests.conftest import SETTINGS, StartBroker, broker_class
 
 OK = ErrorCode.none
-EARLIEST = -2
 COUNT = 10
 HOUR_MS = 3_600_000
 VALUE = bytes(200)
@@ -42,12 +41,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
         yield process
 
 
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[RawClient]:
-    with RawClient(broker.bootstrap_servers) as connected:
-        yield connected
-
-
 def filled(client: RawClient, old_count: int, **configs: str) -> str:
     """Ten batches of one record in segments of three, the first of them an hour old."""
     settings = {"internal.segment.bytes": "1000", "retention.ms": "-1"}
@@ -58,28 +51,6 @@ def filled(client: RawClient, old_count: int, **configs: str) -> str:
         data = batch([record(value=VALUE)], base_timestamp_ms=timestamp_ms)
         assert produce(client, topic, {0: data})[0].error_code is OK
     return topic
-
-
-def alter(client: RawClient, topic: str, **configs: str | None) -> None:
-    """Sets configs of a topic while the broker runs; None deletes one."""
-    steps = [
-        {
-            "name": name.replace("_", "."),
-            "config_operation": 1 if value is None else 0,
-            "value": value,
-        }
-        for name, value in configs.items()
-    ]
-    wanted = {"resource_type": 2, "resource_name": topic, "configs": steps}
-    values = {"resources": [wanted], "validate_only": False}
-    (answer,) = client.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, values).responses
-    assert answer.error_code is OK, answer.error_message
-
-
-def start_of(client: RawClient, topic: str) -> int:
-    found = list_offset(client, topic, EARLIEST)
-    assert found.error_code is OK
-    return int(found.offset)
 
 
 def wait_for_start(client: RawClient, topic: str, offset: int) -> None:
@@ -96,11 +67,11 @@ def wait_for_start(client: RawClient, topic: str, offset: int) -> None:
 
 def test_segments_go_when_their_newest_record_is_too_old(client: RawClient) -> None:
     topic = filled(client, old_count=7)
-    alter(client, topic, retention_ms=str(HOUR_MS // 2))
+    alter_topic(client, topic, retention_ms=str(HOUR_MS // 2))
     wait_for_start(client, topic, 6)  # the segment of 6 has records that are new
-    alter(client, topic, retention_ms="1")
+    alter_topic(client, topic, retention_ms="1")
     wait_for_start(client, topic, COUNT)
-    alter(client, topic, retention_ms="-1")
+    alter_topic(client, topic, retention_ms="-1")
     answer = produce(client, topic, {0: batch([record(value=b"next")])})[0]
     assert (answer.error_code, answer.base_offset) == (OK, COUNT)
 
@@ -108,11 +79,11 @@ def test_segments_go_when_their_newest_record_is_too_old(client: RawClient) -> N
 def test_segments_go_while_the_log_is_too_large(client: RawClient) -> None:
     topic = filled(client, old_count=0)
     size = len(batch([record(value=VALUE)]))
-    alter(client, topic, retention_bytes=str(5 * size))
+    alter_topic(client, topic, retention_bytes=str(5 * size))
     wait_for_start(client, topic, 3)  # without the segment of 3 less would be left
-    alter(client, topic, retention_bytes=str(4 * size))
+    alter_topic(client, topic, retention_bytes=str(4 * size))
     wait_for_start(client, topic, 6)
-    alter(client, topic, retention_bytes="0")
+    alter_topic(client, topic, retention_bytes="0")
     wait_for_start(client, topic, COUNT)
 
 
@@ -143,7 +114,7 @@ def test_a_consumer_goes_on_where_the_log_begins_now(
         first = consumer.poll(10)
         assert first is not None
         assert first.offset() == 1
-        alter(client, topic, retention_ms=str(HOUR_MS // 2))
+        alter_topic(client, topic, retention_ms=str(HOUR_MS // 2))
         wait_for_start(client, topic, 6)
         consumer.seek(TopicPartition(topic, 0, 2))
         offsets = []
@@ -164,9 +135,9 @@ def test_files_leave_the_disk_after_file_delete_delay_ms(
         return {path.name for path in broker.partition_dir(topic, 0).glob("0*.log*")}
 
     later = filled(client, old_count=6)
-    alter(client, later, retention_ms=str(HOUR_MS // 2))
+    alter_topic(client, later, retention_ms=str(HOUR_MS // 2))
     soon = filled(client, old_count=6, file_delete_delay_ms="0")
-    alter(client, soon, retention_ms=str(HOUR_MS // 2))
+    alter_topic(client, soon, retention_ms=str(HOUR_MS // 2))
     left = {f"{offset:020d}.log" for offset in (6, 9)}
     aside = {f"{offset:020d}.log.deleted" for offset in (0, 3)}
     wait_until(lambda: names(soon) == left, "the files gone")
@@ -179,7 +150,7 @@ def test_what_is_gone_does_not_come_back(start_broker: StartBroker, end: str) ->
     with RawClient(broker.bootstrap_servers) as client:
         topics = {filled(client, 6): 6, filled(client, COUNT): COUNT}
         for topic, start in topics.items():
-            alter(client, topic, retention_ms=str(HOUR_MS // 2))
+            alter_topic(client, topic, retention_ms=str(HOUR_MS // 2))
             wait_for_start(client, topic, start)
             first = broker.partition_dir(topic, 0) / f"{0:020d}.log"
             wait_until(lambda at=first: not at.exists(), "the files renamed")
@@ -198,5 +169,5 @@ def test_the_brokers_configs_hold_for_topics_that_have_none(start_broker: StartB
     with RawClient(broker.bootstrap_servers) as client:
         # A look while half of the records are there would find them all old, and take them all.
         topic = filled(client, old_count=7)
-        alter(client, topic, retention_ms=None)
+        alter_topic(client, topic, retention_ms=None)
         wait_for_start(client, topic, 6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from kio.schema.errors import ErrorCode
@@ -12,7 +11,8 @@ from kio.schema.errors import ErrorCode
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch
 from tests.conformance.support.broker import BrokerProcess
-from tests.conformance.support.pipeline import PipelinedClient
+from tests.conformance.support.group_verbs import commit, committed, first_commit
+from tests.conformance.support.pipeline import PipelinedClient, wait_until
 from tests.conformance.support.verbs import (
     by_partition,
     create_topic,
@@ -32,18 +32,6 @@ OK = ErrorCode.none
 UNKNOWN_TOPIC = ErrorCode.unknown_topic_or_partition
 UNKNOWN_ID = ErrorCode.unknown_topic_id
 DEADLINE_S = 20
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
-
-
-@pytest.fixture
-def other(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def delete(client: PipelinedClient, topic: str) -> None:
@@ -140,44 +128,18 @@ def wait_for_id(client: PipelinedClient, topic: str, topic_id: uuid.UUID) -> Non
         time.sleep(0.01)
 
 
-def commit(client: PipelinedClient, group: str, topic: str, offset: int) -> ErrorCode:
-    partition = {"partition_index": 0, "committed_offset": offset, "committed_metadata": ""}
-    values = {
-        "group_id": group,
-        "generation_id_or_member_epoch": -1,
-        "topics": [{"name": topic, "partitions": [partition]}],
-    }
-    reply = client.ask(ApiKey.OFFSET_COMMIT, 8, values)
-    code: ErrorCode = reply.topics[0].partitions[0].error_code
-    return code
-
-
-def committed(client: PipelinedClient, group: str, topic: str) -> int:
-    values = {"group_id": group, "topics": [{"name": topic, "partition_indexes": [0]}]}
-    (found,) = client.ask(ApiKey.OFFSET_FETCH, 7, values).topics[0].partitions
-    assert found.error_code is OK
-    return int(found.committed_offset)
-
-
 def test_offsets_of_a_deleted_topic_are_forgotten(client: PipelinedClient) -> None:
     group = new_name("group")
     topic, _ = create_topic(client)
     kept, _ = create_topic(client)
-    find = {"key": group, "key_type": 0}
-    deadline = time.monotonic() + DEADLINE_S
-    while client.ask(ApiKey.FIND_COORDINATOR, 3, find).error_code is not OK:
-        assert time.monotonic() < deadline
-    while (code := commit(client, group, topic, 42)) is not OK:
-        assert code in (ErrorCode.not_coordinator, ErrorCode.coordinator_load_in_progress)
-        assert time.monotonic() < deadline
+    first_commit(client, group, topic, 42)
     assert commit(client, group, kept, 43) is OK
     assert (committed(client, group, topic), committed(client, group, kept)) == (42, 43)
     delete(client, topic)
     wait_until_gone(client, topic)
     assert commit(client, group, topic, 44) is UNKNOWN_TOPIC
     create_topic(client, topic)
-    while committed(client, group, topic) != -1:
-        assert time.monotonic() < deadline, "the new topic has the offsets of the old one"
+    wait_until(lambda: committed(client, group, topic) == -1, "the new topic has no offsets")
     assert committed(client, group, kept) == 43
     assert commit(client, group, topic, 1) is OK
     assert committed(client, group, topic) == 1

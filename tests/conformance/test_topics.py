@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -87,12 +86,6 @@ CASES = {
     "a config without a value": Asked(configured("retention.ms", None), BAD_CONFIG),
     "a good config": Asked(configured("retention.ms", "1000"), OK),
 }
-
-
-@pytest.fixture
-def client(broker: BrokerProcess) -> Iterator[PipelinedClient]:
-    with PipelinedClient(broker.bootstrap_servers) as connected:
-        yield connected
 
 
 def topic_fields(**fields: Any) -> dict[str, Any]:

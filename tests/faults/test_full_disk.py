@@ -24,6 +24,16 @@ from kstore.log.records import iterate_records
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.batches import batch, record
 from tests.conformance.support.broker import BrokerProcess, run_kstore
+from tests.conformance.support.config_verbs import (
+    DELETE,
+    OF_TOPIC,
+    SET,
+    TOPIC,
+    alter,
+    replace,
+    told,
+)
+from tests.conformance.support.group_verbs import commit, committed
 from tests.conformance.support.raw_client import RawClient
 from tests.conformance.support.verbs import (
     TIMEOUT_MS,
@@ -33,15 +43,6 @@ from tests.conformance.support.verbs import (
     fetch,
     list_offset,
     produce,
-)
-from tests.conformance.test_config_changes import (
-    DELETE,
-    OF_TOPIC,
-    SET,
-    TOPIC,
-    alter,
-    replace,
-    told,
 )
 from tests.conformance.test_partitions import partition_count
 from tests.faults.reading import read_all
@@ -238,27 +239,7 @@ def test_a_disk_that_fills_up_under_load(broker: BrokerProcess, client: RawClien
 
 
 def commit_offset(client: RawClient, offset: int) -> ErrorCode:
-    partition = {
-        "partition_index": 0,
-        "committed_offset": offset,
-        "committed_metadata": "m" * 4000,
-    }
-    values = {
-        "group_id": "group",
-        "generation_id_or_member_epoch": -1,
-        "topics": [{"name": "read", "partitions": [partition]}],
-    }
-    reply = client.ask(ApiKey.OFFSET_COMMIT, 8, values)
-    code = reply.topics[0].partitions[0].error_code
-    assert isinstance(code, ErrorCode)
-    return code
-
-
-def committed(client: RawClient) -> int:
-    topics = [{"name": "read", "partition_indexes": [0]}]
-    reply = client.ask(ApiKey.OFFSET_FETCH, 7, {"group_id": "group", "topics": topics})
-    assert reply.error_code is OK
-    return int(reply.topics[0].partitions[0].committed_offset)
+    return commit(client, "group", "read", offset, "m" * 4000)
 
 
 def test_groups_on_a_full_disk(broker: BrokerProcess, client: RawClient) -> None:
@@ -273,14 +254,14 @@ def test_groups_on_a_full_disk(broker: BrokerProcess, client: RawClient) -> None
         last += 1
         assert last < DISK_SIZE // 4000
     assert code is ErrorCode.not_coordinator
-    assert committed(client) == last
+    assert committed(client, "group", "read") == last
     broker.kill()
     filler.unlink()
     broker.start()
     with RawClient(broker.bootstrap_servers) as client:
-        assert committed(client) == last
+        assert committed(client, "group", "read") == last
         assert commit_offset(client, last + 1) is OK
-        assert committed(client) == last + 1
+        assert committed(client, "group", "read") == last + 1
         assert len(read_all(broker, "read")) == 8
 
 
@@ -328,7 +309,7 @@ def test_partitions_without_room_for_an_index_entry_are_read(
             assert answer.error_code is OK
             assert [one.value for one in iterate_records(answer.records)] == [b"small"]
             assert produce(client, topic, {0: batch([record(value=BIG)])})[0].error_code is FULL
-        assert committed(client) == 7
+        assert committed(client, "group", "read") == 7
         filler.unlink()
         for topic in topics:
             assert produce(client, topic, {0: sent})[0].error_code is OK

@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from struct import Struct
-from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from kstore.cli.errors import CallError, CommandError
@@ -154,10 +153,5 @@ class WireClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

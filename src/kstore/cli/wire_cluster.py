@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self, TypeVar
 
 from kstore.cli.errors import CommandError
@@ -25,8 +24,8 @@ class WireCluster:
     """Connections to the brokers of a cluster, each made when it is first needed."""
 
     def __init__(self, servers: str, settings: Mapping[str, str]) -> None:
-        self._timeout_s = timeout_of(settings)
-        self._any = WireClient.connect(servers, settings, timeout_s=self._timeout_s)
+        self.timeout_s = timeout_of(settings)
+        self._any = WireClient.connect(servers, settings, timeout_s=self.timeout_s)
         self._by_node: dict[int, WireClient] = {}
         self._brokers: dict[int, MetadataResponseBroker] | None = None
 
@@ -51,7 +50,7 @@ class WireCluster:
             if node_id not in self.brokers:
                 raise CommandError(f"there is no broker {node_id}; there are: {[*self.brokers]}")
             found = self.brokers[node_id]
-            client = WireClient(found.host, found.port, timeout_s=self._timeout_s)
+            client = WireClient(found.host, found.port, timeout_s=self.timeout_s)
             self._by_node[node_id] = client
         return self._by_node[node_id]
 
@@ -68,10 +67,5 @@ class WireCluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,6 +11,8 @@ from typing import Any
 
 from kio.schema.errors import ErrorCode
 
+from kstore._native.batch import walk
+from kstore.log.records import Record, iterate_records
 from kstore.wire.versions import ApiKey
 from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.pipeline import PipelinedClient
@@ -30,13 +32,16 @@ __all__ = [
     "new_name",
     "produce",
     "produce_values",
+    "read_records",
     "reason_of",
+    "start_of",
     "wait_for_leaders",
 ]
 
 TIMEOUT_MS = 30_000
 DEADLINE_S = 30
 LATEST = -1
+EARLIEST = -2
 FETCH_VERSION = 12
 PRODUCE_VERSION = 9
 
@@ -238,6 +243,23 @@ def end_offset(client: RawClient, topic: str, partition: int = 0) -> int:
     found = list_offset(client, topic, LATEST, partition=partition)
     assert found.error_code is ErrorCode.none
     return int(found.offset)
+
+
+def start_of(client: RawClient, topic: str, partition: int = 0) -> int:
+    found = list_offset(client, topic, EARLIEST, partition=partition)
+    assert found.error_code is ErrorCode.none
+    return int(found.offset)
+
+
+def read_records(client: RawClient, topic: str, partition: int = 0) -> list[Record]:
+    """All records of a partition, from its start to its end."""
+    found: list[Record] = []
+    offset, end = start_of(client, topic, partition), end_offset(client, topic, partition)
+    while offset < end:
+        data = fetch(client, topic, {partition: offset})[partition].records
+        found += iterate_records(data, from_offset=offset)
+        offset = list(walk(data))[-1].last_offset + 1
+    return found
 
 
 def named(topic: str | uuid.UUID) -> dict[str, Any]:

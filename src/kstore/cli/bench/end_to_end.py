@@ -18,14 +18,13 @@ from kstore.cli.bench.batches import Batch, Values, records_per_batch
 from kstore.cli.bench.fetch import FetchRequests, whole_batches
 from kstore.cli.bench.load_connection import LoadConnection
 from kstore.cli.bench.load_loop import LoadLoop, OnReplies
-from kstore.cli.bench.produce import ProduceFrame, ReplyCheck
+from kstore.cli.bench.produce import ProduceFrame, ProducingRun
 from kstore.cli.bench.recorder import Recorder
-from kstore.cli.bench.schedule import Schedule, check_backlog
+from kstore.cli.bench.schedule import check_backlog
 from kstore.cli.bench.target import LATEST, Target
 from kstore.cli.bench.workloads import Load
 from kstore.cli.errors import CommandError
 from kstore.log.records import build_batch, iterate_records
-from kstore.wire.versions import ApiKey
 
 __all__ = ["MIN_RECORD_SIZE", "end_to_end"]
 
@@ -46,17 +45,11 @@ class _Producer:
         self.partitions = partitions
 
 
-class _EndToEndRun:
+class _EndToEndRun(ProducingRun):
     def __init__(
         self, target: Target, load: Load, seed: int, recorder: Recorder, loop: LoadLoop
     ) -> None:
-        self._load = load
-        self._target = target
-        self._recorder = recorder
-        self._loop = loop
-        self._schedule = Schedule(load, 1, recorder)
-        self._produce_version = target.version(ApiKey.PRODUCE)
-        self._check = ReplyCheck(target.name, self._produce_version)
+        super().__init__(target, load, recorder, loop, step_count=1)
         self._fetches = FetchRequests(target, load.fetch_size)
         self._offsets = target.offsets(LATEST)
         self._mark = secrets.token_bytes(8)
@@ -138,7 +131,7 @@ class _EndToEndRun:
             next(producer.partitions),
             Batch(batch, count),
             self._load.acks,
-            self._produce_version,
+            self._version,
         )
         self._under_way_count += count
         if not producer.connection.send(frame.parts, 1 if self._load.acks else 0):

@@ -41,7 +41,7 @@ from kstore.wire.messages.produce import (
 )
 from kstore.wire.versions import ApiKey
 
-__all__ = ["ProduceFrame", "ReplyCheck", "produce"]
+__all__ = ["ProduceFrame", "ProducingRun", "ReplyCheck", "produce"]
 
 _RECEIVE_SIZE = 256 << 10
 
@@ -133,19 +133,29 @@ class _Producer:
         self.in_flight: deque[tuple[int, ProduceFrame]] = deque()
 
 
-class _ProduceRun:
-    """Closed loop: a reply makes room, and `_on_replies` fills it. Schedule: `_turn` sends too."""
+class ProducingRun:
+    """What every run that produces is made of."""
 
     def __init__(
-        self, target: Target, load: Load, seed: int, recorder: Recorder, loop: LoadLoop
+        self, target: Target, load: Load, recorder: Recorder, loop: LoadLoop, *, step_count: int
     ) -> None:
+        """`step_count` records are due at a time."""
         self._load = load
         self._target = target
         self._recorder = recorder
         self._loop = loop
         self._version = target.version(ApiKey.PRODUCE)
         self._check = ReplyCheck(target.name, self._version)
-        self._schedule = Schedule(load, records_per_batch(load), recorder)
+        self._schedule = Schedule(load, step_count, recorder)
+
+
+class _ProduceRun(ProducingRun):
+    """Closed loop: a reply makes room, and `_on_replies` fills it. Schedule: `_turn` sends too."""
+
+    def __init__(
+        self, target: Target, load: Load, seed: int, recorder: Recorder, loop: LoadLoop
+    ) -> None:
+        super().__init__(target, load, recorder, loop, step_count=records_per_batch(load))
         self._last_ns = 0
         self._producers = self._connect(seed)
         self._turns = cycle(self._producers)
