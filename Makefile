@@ -72,6 +72,8 @@ bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/perfor
 	$(BIN)/python bench/engine.py --output bench/results/engine.json
 	$(BIN)/python bench/segments.py --output bench/results/segments.json
 	$(BIN)/python bench/group_commit.py --output bench/results/group_commit.json
+	$(BIN)/python bench/start_scale.py --output bench/results/start_scale.json
+	$(BIN)/python bench/recovery.py --output bench/results/recovery.json
 	$(PYTEST) bench/compare_records.py --benchmark-timer=time.process_time \
 		--benchmark-columns=median --benchmark-json=bench/results/records.json
 	$(BIN)/python bench/report.py

@@ -113,6 +113,61 @@ def group_commit() -> str:
     return "\n".join(lines)
 
 
+def recovery() -> str:
+    """The table of `recovery.json`: recovery beside the bare loop, and beside Kafka."""
+    stored = json.loads((RESULTS / "recovery.json").read_text())
+    found: dict[str, Any] = stored["results"]
+    took: dict[str, float] = found["median"]
+
+    def row(name: str, key: str, aim: str = "") -> str:
+        rate = found["gb"] / took[key]
+        share = took["read_and_crc_s"] / took[key]
+        return f"| {name} | {took[key]:.2f} s | {rate:.2f} GB/s | {share:.0%} | {aim} |"
+
+    aim = "50 %"
+    if "kafka_s" in took:
+        aim += f", 3 times Kafka; it is {took['kafka_s'] / took['kstore_s']:.1f} times"
+    lines = [
+        (
+            f"`{stored['command']}`, {stored['machine']}: {found['gb']:.1f} GB in "
+            f"{found['partitions']} partitions, medians of {found['pairs']} rounds:"
+        ),
+        "",
+        "| what | time | speed | of the bare loop | aim |",
+        "|---|---|---|---|---|",
+        row("read and CRC alone", "read_and_crc_s"),
+        row("kstore recovers", "kstore_s", aim),
+    ]
+    if "kafka_s" in took:
+        lines.append(row("Kafka recovers", "kafka_s"))
+    lines += [
+        "",
+        f"From the start of our process until clients are served: {took['ready_s']:.2f} s.",
+    ]
+    return "\n".join(lines)
+
+
+def start_scale() -> str:
+    """The table of `start_scale.json`."""
+    stored = json.loads((RESULTS / "start_scale.json").read_text())
+    found: dict[str, float] = stored["results"]
+    return "\n".join(
+        [
+            (
+                f"`{stored['command']}`, {stored['machine']}, {found['partitions']:,} partitions, "
+                f"medians of {found['rounds']} rounds:"
+            ),
+            "",
+            "| what | measured | aim |",
+            "|---|---|---|",
+            f"| start until ready, after a clean stop | {found['ready_s']:.2f} s | 3 s |",
+            f"| resident memory then | {found['resident_mb']:.0f} MB | 400 MB |",
+            f"| clean stop | {found['stop_s']:.2f} s | |",
+            f"| making them, and a batch into each | {found['made_and_filled_s']:.1f} s | |",
+        ]
+    )
+
+
 def engine() -> str:
     """The table of `engine.json`: appends beside what copying and checking their bytes costs."""
     stored = json.loads((RESULTS / "engine.json").read_text())
@@ -191,6 +246,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "lookups": lookups,
     "segments": segments,
     "group_commit": group_commit,
+    "recovery": recovery,
+    "start_scale": start_scale,
     "engine": engine,
     "records": records,
 }

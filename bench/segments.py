@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from kstore.configs import LogConfig
-from kstore.log import segment
+from kstore.log import ahead, segment
 from kstore.log.records import build_batch
 from kstore.log.store import Store
 from kstore_server.main import new_runner
@@ -51,7 +51,7 @@ async def appends(directory: Path, size: int) -> dict[str, float]:
         assert log.writer is not None
         if len(log.segments) != segments:
             rolled.append(taken)
-        elif log.writer.capacity > max(capacity, segment._MAX_STEP):
+        elif log.writer.capacity > max(capacity, ahead.MAX_STEP):
             grown.append(taken)
         capacity, segments = log.writer.capacity, len(log.segments)
         while time.perf_counter() - started < SPACING_S:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from kstore.log import ahead
 from kstore.log import segment as segments
 from kstore.log.log import Log
 from kstore.log.retention import remove_files, set_aside
@@ -67,7 +68,7 @@ def seed() -> int:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "_AHEAD_CAPACITY", 4 << 10)
-    monkeypatch.setattr(segments, "_SECOND_STEP", 4 << 10)
+    monkeypatch.setattr(ahead, "_SECOND_STEP", 4 << 10)
 
 
 @pytest.mark.parametrize("write_from", [0, 600, 1 << 20])

@@ -19,6 +19,8 @@ TINY = {
     "bench/single_node.py": ["--rounds", "1", "--scale", "0.01"],
     "bench/lookups.py": ["--count", "200"],
     "bench/group_commit.py": ["--delays", "0", "--producers", "2", "--seconds", "0.2"],
+    "bench/recovery.py": ["--gb", "0.01", "--partitions", "3", "--pairs", "1", "--without-kafka"],
+    "bench/start_scale.py": ["--partitions", "20", "--rounds", "1"],
     "bench/segments.py": ["--rounds", "1", "--megabytes", "40"],
     "bench/steps.py": ["--count", "20"],
 }

@@ -28,7 +28,7 @@ cdef class IndexTail:
     cdef readonly Py_ssize_t count
     cdef readonly Py_ssize_t entry_size
 
-    cdef unsigned char *grow(self) except NULL
+    cdef unsigned char *grow(self) except NULL nogil
 
 
 cdef class SegmentIndexer:
@@ -41,8 +41,8 @@ cdef class SegmentIndexer:
     cdef public int64_t max_timestamp_offset
     cdef public int64_t last_time_entry
 
-    cdef int note(self, const Header *header, Py_ssize_t position) except -1
-    cdef int add_time_entry(self) except -1
+    cdef int note(self, const Header *header, Py_ssize_t position) except -1 nogil
+    cdef int add_time_entry(self) except -1 nogil
 
 
 cdef class BaseOffsets:

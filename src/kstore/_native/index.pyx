@@ -44,7 +44,7 @@ cdef class IndexTail:
     def __dealloc__(self):
         free(self.entries)
 
-    cdef unsigned char *grow(self) except NULL:
+    cdef unsigned char *grow(self) except NULL nogil:
         """Room for one more entry: where it is to be written; it counts from now on."""
         cdef Py_ssize_t capacity
         cdef void *entries
@@ -52,7 +52,8 @@ cdef class IndexTail:
             capacity = self.capacity * 2 if self.capacity else FIRST_CAPACITY
             entries = realloc(self.entries, <size_t> (capacity * self.entry_size))
             if entries == NULL:
-                raise MemoryError
+                with gil:
+                    raise MemoryError
             self.entries = <unsigned char *> entries
             self.capacity = capacity
         self.count += 1
@@ -116,7 +117,7 @@ cdef class SegmentIndexer:
         self.max_timestamp_offset = base_offset
         self.last_time_entry = -1
 
-    cdef int note(self, const Header *header, Py_ssize_t position) except -1:
+    cdef int note(self, const Header *header, Py_ssize_t position) except -1 nogil:
         """A batch with this header stands at `position` of the segment."""
         cdef unsigned char *entry
         cdef int64_t last_offset = last_offset_of(header)
@@ -132,7 +133,7 @@ cdef class SegmentIndexer:
         self.bytes_since_entry += LOG_OVERHEAD + header.batch_length
         return 0
 
-    cdef int add_time_entry(self) except -1:
+    cdef int add_time_entry(self) except -1 nogil:
         cdef unsigned char *entry
         if self.max_timestamp > self.last_time_entry:
             entry = self.times.grow()

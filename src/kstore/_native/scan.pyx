@@ -7,7 +7,7 @@ functions; the long one, `check_run`, frees the GIL.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN, int32_t, int64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t
 from libc.string cimport memcpy
 
 from kstore._native.batch cimport (
@@ -39,9 +39,6 @@ __all__ = [
     "is_zero",
     "read_headers",
 ]
-
-cdef enum:
-    BACKWARDS = 32   # the offsets of a batch are not above those before it, or far beyond
 
 globals().update(BACKWARDS=<int> BACKWARDS)
 
@@ -123,12 +120,7 @@ def check_run(data, int64_t base_offset, int64_t next_offset):
                 fault = check_bytes(bytes + position, buffer.len - position, True, &header)
                 if fault != SOUND:
                     break
-                if (
-                    header.base_offset < next_offset
-                    or header.last_offset_delta < 0
-                    or header.base_offset > INT64_MAX - 1 - header.last_offset_delta
-                    or wrapping_sum(last_offset_of(&header), -base_offset) > INT32_MAX
-                ):
+                if not follows(&header, base_offset, next_offset):
                     fault = BACKWARDS
                     break
                 next_offset = last_offset_of(&header) + 1

@@ -142,17 +142,26 @@ class Broker:
         While a directory is offline, a partition that is nowhere may lie there: it is offline too.
         """
         wanted = list(self.image.topics.values())
-        known = set()
+        known: set[tuple[str, int]] = set()
         for topic in wanted:
             for image in topic.partitions:
                 known.add((topic.name, image.index))
                 if self.log_dirs.any_offline and self.log_dirs.find(topic, image.index) is None:
                     self.partitions.take_offline(topic.name, topic.topic_id, image.index)
-        for opened in self.log_dirs:
-            if (opened.topic, opened.partition) not in known:
-                log.warning("stray partition left alone directory=%s", opened.directory)
+        self._set_strays_aside(known)
         self._purge_later()
         return self._take_over(wanted).map(lambda _: self._go_on_moving())
+
+    def _set_strays_aside(self, known: set[tuple[str, int]]) -> None:
+        """Renames the directories of partitions that no topic has, as Kafka does.
+
+        Where no topic is known at all, it is the metadata that are missing: nothing is touched.
+        """
+        strays = [one for one in self.log_dirs if (one.topic, one.partition) not in known]
+        if strays and known:
+            self._directories.set_aside(strays)
+        elif strays:
+            log.warning("no topic is known; left alone, and not served: %d partitions", len(strays))
 
     def _go_on_moving(self) -> None:
         for topic, index, path in self.log_dirs.unfinished():
@@ -360,11 +369,13 @@ class Broker:
     def _lead(self, topic: TopicImage) -> list[Later[None]]:
         """Leads the partitions of a topic; what its coordinator, if it has one, is loading."""
         loads = []
+        config = self.live.log_config(topic)
         for image in topic.partitions:
             opened = self.log_dirs.find(topic, image.index)
             if opened is None or self.partitions.get(topic.name, image.index) is not None:
                 continue
-            opened.reconfigure(self.live.log_config(topic))
+            if opened.config != config:
+                opened.reconfigure(config)
             opened.assign_leader_epoch(image.leader_epoch)
             partition = Partition(opened, image)
             self.partitions.add(partition)

@@ -30,10 +30,13 @@ class Checkpoints:
         return written
 
     def _send(self, waiting: list[Later[set[Log]]]) -> None:
-        high_watermarks = {
-            (partition.topic, partition.index): partition.high_watermark
-            for partition in self._partitions
-        }
+        partitions = list(self._partitions)
+
+        def work() -> set[Log]:
+            # Here, and not on the loop: there may be thousands.
+            return self._log_dirs.checkpoint(
+                {(one.topic, one.index): one.high_watermark for one in partitions}
+            )
 
         def finished(done: Later[set[Log]]) -> None:
             for written in waiting:
@@ -43,6 +46,4 @@ class Checkpoints:
                     written.fail(done.error)
             self._batches.finished()
 
-        self._runtime.run_in_worker(lambda: self._log_dirs.checkpoint(high_watermarks)).then(
-            finished
-        )
+        self._runtime.run_in_worker(work).then(finished)

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 from kstore.broker.checkpoints import Checkpoints
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
+from kstore.broker.turns import in_turns
 from kstore.configs import Settings
 from kstore.errors import KafkaError
 from kstore.log.compaction.run import Compaction, cleanable, fail_step
@@ -70,6 +71,8 @@ class Cleaner:
         self._running: dict[Log, Compaction] = {}
         self._uncleanable: set[Log] = set()
         self._timer: Timer | None = None
+        self._due: list[tuple[float, Partition]] = []
+        self._looking = False
         self._closed = False
 
     def start(self) -> None:
@@ -97,37 +100,54 @@ class Cleaner:
             self._begin_some()
 
     def _begin_some(self) -> None:
-        while not self._closed and (len(self._running) < self._settings()["log.cleaner.threads"]):
-            dirtiest = self._dirtiest()
-            if dirtiest is None:
-                return
-            self._begin(dirtiest)
+        """Begins with what was found dirty; if none of that is left, looks for more."""
+        while self._due and not self._closed and self._free_count():
+            _, partition = self._due.pop()
+            # When it was found it could be cleaned.
+            if self._may_be_cleaned(partition.log):
+                self._begin(partition)
+        if not self._looking and not self._closed and self._free_count():
+            self._looking = True
+            in_turns(self._runtime, self._look()).then(self._looked)
 
-    def _dirtiest(self) -> Partition | None:
+    def _free_count(self) -> int:
+        threads: int = self._settings()["log.cleaner.threads"]
+        return threads - len(self._running)
+
+    def _look(self) -> Iterator[None]:
+        """Notes in `_due` the partitions that are dirty enough, and how dirty they are."""
         now_ms = self._runtime.time_ms()
-        found, most = None, -1.0
-        for partition in self._partitions:
+        for partition in list(self._partitions):
+            if self._closed:
+                return
             opened = partition.log
-            if (
-                "compact" not in opened.config.cleanup_policy
-                or len(opened.segments) < 2
-                or opened.compaction is not None
-                or opened.closed
-                or opened.failed is not None
-                or opened in self._uncleanable
-            ):
-                continue
-            try:
-                part = cleanable(opened, partition.last_stable_offset, now_ms)
-            except OSError as error:
-                opened.disk_error(error, "looking for dirty parts of")
-                continue
-            except Exception as error:  # whatever it is, the other partitions are to be looked at
-                self._give_up(opened, error)
-                continue
-            if part.is_due(opened.config.min_cleanable_dirty_ratio) and part.ratio > most:
-                found, most = partition, part.ratio
-        return found
+            if self._may_be_cleaned(opened) and opened not in self._uncleanable:
+                try:
+                    part = cleanable(opened, partition.last_stable_offset, now_ms)
+                except OSError as error:
+                    opened.disk_error(error, "looking for dirty parts of")
+                except Exception as error:  # whatever it is, the others are to be looked at
+                    self._give_up(opened, error)
+                else:
+                    if part.is_due(opened.config.min_cleanable_dirty_ratio):
+                        self._due.append((part.ratio, partition))
+            yield
+
+    @staticmethod
+    def _may_be_cleaned(opened: Log) -> bool:
+        return (
+            "compact" in opened.config.cleanup_policy
+            and len(opened.segments) > 1
+            and opened.compaction is None
+            and not opened.closed
+            and opened.failed is None
+        )
+
+    def _looked(self, _: Later[None]) -> None:
+        self._looking = False
+        if self._due:
+            self._due.sort(key=lambda item: item[0])
+            self._begin_some()
 
     def _begin(self, partition: Partition) -> None:
         opened = partition.log

@@ -124,6 +124,25 @@ class Directories:
         """
         return self._enqueue(lambda: self._log_dirs.set_segments_aside(taken))
 
+    def set_aside(self, logs: list[Log]) -> Later[None]:
+        """Renames the directories of logs that are nobody's here, and forgets them."""
+
+        def work() -> list[Log]:
+            renamed = []
+            for opened in logs:
+                try:
+                    self._log_dirs.set_aside(opened)
+                    renamed.append(opened)
+                except KafkaError as error:
+                    log.error("stray partition not set aside reason=%s", error)
+            return renamed
+
+        def drop(renamed: list[Log]) -> None:
+            for opened in renamed:
+                self._log_dirs.forget(opened)
+
+        return self._enqueue(work).map(drop)
+
     def do(self, work: Callable[[], T]) -> Later[T]:
         """Does something else with directories, in its turn."""
         return self._enqueue(work)

@@ -21,6 +21,7 @@ from kstore.broker.directories import Directories
 from kstore.broker.log_dirs import LogDirs
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
+from kstore.broker.turns import in_turns
 from kstore.errors import KafkaError
 from kstore.log.log import Log
 from kstore.log.segment import Segment
@@ -30,8 +31,6 @@ __all__ = ["Retention"]
 
 log = logging.getLogger("kstore.retention")
 
-TURN_MS = 1
-"""How long a turn of the loop may take, but for the last thing that it does."""
 SEGMENTS_AT_ONCE = 32
 """Segments that are taken out of a log between two looks at the clock."""
 
@@ -64,7 +63,11 @@ class Retention:
         """Begins a pass, unless one is under way."""
         if not self._running and not self._closed:
             self._running = True
-            self._go_on(self._steps(), [])
+            renamed: list[Later[_Taken]] = []
+            looked = in_turns(
+                self._runtime, self._steps(), after_turn=lambda: self._rename_taken(renamed)
+            )
+            looked.then(lambda _: Later.all(renamed).then(lambda _: self._finish(renamed)))
 
     def close(self) -> None:
         """Nothing begins any more."""
@@ -73,23 +76,12 @@ class Retention:
             timer.cancel()
         self._removals.clear()
 
-    def _go_on(self, steps: Iterator[None], renamed: list[Later[_Taken]]) -> None:
-        """One turn of the pass; `renamed` is what the turns before have handed to workers."""
-        if self._closed:
-            return
-        end_ms = self._runtime.monotonic_ms() + TURN_MS
-        for _ in steps:
-            if self._runtime.monotonic_ms() >= end_ms:
-                self._rename_taken(renamed)
-                self._runtime.call_soon(self._go_on, steps, renamed)
-                return
-        self._rename_taken(renamed)
-        Later.all(renamed).then(lambda _: self._finish(renamed))
-
     def _steps(self) -> Iterator[None]:
         for partition in list(self._partitions):
-            while self._look_at(partition):
+            while not self._closed and self._look_at(partition):
                 yield
+            if self._closed:
+                return
             yield
 
     def _look_at(self, partition: Partition) -> bool:

@@ -7,9 +7,10 @@ the files. Thread: the loop.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kstore.broker.broker import Broker
+from kstore.broker.turns import in_turns
 from kstore.log.log import Log
 from kstore.runtime import Later, Timer
 
@@ -76,8 +77,13 @@ class Upkeep:
     def expire_producers(self) -> None:
         """Forgets producers that were silent for producer.id.expiration.ms."""
         now_ms = self._runtime.time_ms()
-        for partition in self._broker.partitions:
-            partition.log.producers.expire(now_ms)
+
+        def steps() -> Iterator[None]:
+            for partition in list(self._broker.partitions):
+                partition.log.producers.expire(now_ms)
+                yield
+
+        in_turns(self._runtime, steps())
 
     def _every(
         self, name: str, interval_ms: int, work: Callable[[], None], first_ms: int | None = None

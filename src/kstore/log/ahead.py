@@ -24,12 +24,37 @@ from kstore.log.handles import Handle, Handles
 from kstore.log.names import DELETED, INDEX, LOG, TIME_INDEX, file_name
 from kstore.log.tasks import Task
 
-__all__ = ["NextSegment", "Room"]
+__all__ = ["MAX_STEP", "NextSegment", "Room", "first_capacity", "next_capacity"]
 
 logger = logging.getLogger("kstore.log")
 
+MAX_STEP = 4 << 20
+
+_PAGE_SIZE = 4096
+_SECOND_STEP = 64 << 10
 _NEXT = "next"
 _SUFFIXES = (INDEX, TIME_INDEX, LOG)  # in the order in which they get their names: the log last
+
+
+def next_capacity(capacity: int, size: int, max_size: int, needed: int) -> int:
+    """How long the file of a segment of `size` bytes is to become, with `needed` bytes at least.
+
+    It has room for `capacity` bytes now; the steps grow with it.
+    """
+    if not capacity:
+        step = _PAGE_SIZE
+    elif capacity < _SECOND_STEP:
+        step = _SECOND_STEP - capacity
+    else:
+        step = min(capacity, MAX_STEP)
+    wanted = max(needed, max(capacity, size) + step)
+    pages = -(-wanted // _PAGE_SIZE) * _PAGE_SIZE
+    return max(needed, min(pages, max_size))
+
+
+def first_capacity(max_size: int) -> int:
+    """As `next_capacity`, for a segment that is made ahead: of a busy log."""
+    return min(MAX_STEP, max(_SECOND_STEP, max_size // 16))
 
 
 class Room(Task):

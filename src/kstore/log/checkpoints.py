@@ -33,9 +33,9 @@ _VERSION = 0
 
 
 def format_offsets(offsets: Mapping[tuple[str, int], int]) -> bytes:
-    """`<topic> <partition> <offset>` for each partition."""
+    """`<topic> <partition> <offset>` for each partition, in the order of the mapping."""
     return _format(
-        f"{topic} {partition} {offset}" for (topic, partition), offset in sorted(offsets.items())
+        f"{topic} {partition} {offset}" for (topic, partition), offset in offsets.items()
     )
 
 

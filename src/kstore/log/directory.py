@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
 from kstore.errors import DirectoryFailure, StoreError
-from kstore.log.checkpoints import format_offsets, parse_offsets
+from kstore.log.aside import CORRUPT, put_aside
+from kstore.log.checkpoints import parse_offsets
 from kstore.log.files import Files
 from kstore.log.properties import (
     CLEAN_SHUTDOWN,
@@ -31,7 +31,6 @@ __all__ = [
     "read_identity",
     "read_offsets",
     "take_mark",
-    "write_offsets",
 ]
 
 logger = logging.getLogger("kstore.log")
@@ -123,14 +122,12 @@ def mark_clean(files: Files, directory: Path) -> None:
 
 
 def read_offsets(files: Files, path: Path) -> dict[tuple[str, int], int]:
-    """A checkpoint of offsets; one that can't be read says nothing, as in Kafka."""
+    """A checkpoint of offsets; one that can't be read is set aside and says nothing."""
     try:
-        return parse_offsets(files.read_file(path) or b"")
-    except (OSError, ValueError) as error:
+        try:
+            return parse_offsets(files.read_file(path) or b"")
+        except ValueError as error:
+            put_aside(files, path, CORRUPT, error)
+    except OSError as error:
         logger.warning("ignoring the checkpoint %s: %s", path, error)
-        return {}
-
-
-def write_offsets(files: Files, path: Path, offsets: Mapping[tuple[str, int], int]) -> None:
-    """Raises OSError."""
-    files.replace_file(path, format_offsets(offsets))
+    return {}

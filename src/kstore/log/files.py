@@ -102,6 +102,16 @@ class Files:
             missing -= len(data)
         return b"".join(parts)
 
+    def read_into(self, descriptor: int, buffer: memoryview, position: int) -> int:
+        """Fills `buffer` from `position` on; how many bytes: fewer only at the end of the file."""
+        filled = 0
+        while filled < len(buffer):
+            count = os.preadv(descriptor, [buffer[filled:]], position + filled)
+            if not count:
+                break
+            filled += count
+        return filled
+
     def is_resident(self, descriptor: int, size: int, position: int) -> bool:
         """Whether the last of `size` bytes at `position` is in memory, so that none is waited for.
 

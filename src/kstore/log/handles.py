@@ -1,9 +1,14 @@
-"""Open files of segments: a few are kept, the rest are opened when they are needed.
+"""Open files of segments, and maps of those that are written: a few are kept, the rest are made
+when they are needed.
 
 The hard limit of open files is far below the number of segments of a large store, so a segment
 holds no descriptor of its own. Whoever reads asks `Handles` for a `Handle` and may keep it: the
 descriptor closes when the last one who holds the handle lets it go. That is how a slice that is
 still being sent outlives the roll, the deletion or the closing of its log.
+
+A segment that is written has a map, of which a process may have 65,530, and before Python 3.13 each
+of them holds a descriptor too. So with more busy partitions than `Maps` allows, the segment that
+was not written to for longest gives its map up, and gets another one with its next append.
 
 Any thread may use both (logs are loaded several at a time, and synced in workers).
 """
@@ -13,14 +18,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kstore.log.files import Files
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Handle", "Handles"]
+__all__ = ["Handle", "Handles", "Maps"]
+
+MAX_MAPS = 4096
+_LOOKS = 64
 
 
 class Handle:
@@ -57,6 +65,9 @@ class Handle:
     def read(self, size: int, position: int) -> bytes:
         return self._files.read(self.descriptor, size, position)
 
+    def read_into(self, buffer: memoryview, position: int) -> int:
+        return self._files.read_into(self.descriptor, buffer, position)
+
 
 class Handles:
     """The open files of one store; the oldest that nobody used lately is given up first.
@@ -69,6 +80,7 @@ class Handles:
         self._limit = limit
         self._open: OrderedDict[Path, Handle] = OrderedDict()
         self._lock = threading.Lock()
+        self.maps = Maps()
 
     def get(self, path: Path) -> Handle:
         """The handle of `path`, opened if need be. Raises OSError."""
@@ -120,3 +132,50 @@ class Handles:
 
     def __len__(self) -> int:
         return len(self._open)
+
+
+class _Mapped(Protocol):
+    """A segment that is written through a map."""
+
+    @property
+    def size(self) -> int:
+        """Grows with each append."""
+
+    def unmap(self) -> None:
+        """Gives the map up. Thread of the log."""
+
+
+class Maps:
+    """The segments that have a map, in the order in which they were found to be in use."""
+
+    def __init__(self, limit: int = MAX_MAPS) -> None:
+        self.limit = limit
+        self._sizes: OrderedDict[_Mapped, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, segment: _Mapped) -> None:
+        """`segment` has one now. Another one may lose its own. Thread of the logs."""
+        with self._lock:
+            self._sizes.pop(segment, None)
+            oldest = self._oldest() if len(self._sizes) >= self.limit else None
+            self._sizes[segment] = segment.size
+        if oldest is not None:
+            oldest.unmap()
+
+    def _oldest(self) -> _Mapped:
+        """Takes out the one that was not written to for longest, as far as a few looks tell."""
+        for _ in range(_LOOKS):
+            oldest, size = self._sizes.popitem(last=False)
+            if oldest.size == size:
+                return oldest
+            # A second chance, behind all others.
+            self._sizes[oldest] = oldest.size
+        return self._sizes.popitem(last=False)[0]
+
+    def discard(self, segment: _Mapped) -> None:
+        """It has none any more. Any thread."""
+        with self._lock:
+            self._sizes.pop(segment, None)
+
+    def __len__(self) -> int:
+        return len(self._sizes)

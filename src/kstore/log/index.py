@@ -28,6 +28,7 @@ from kstore._native.segment import SegmentWriter
 from kstore.errors import CorruptLogError
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
+from kstore.log.names import INDEX, TIME_INDEX, file_name
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -49,22 +50,55 @@ class _Index:
     """What both have in common: entries in a file, entries in memory, and a search over both.
 
     `_file_count` is the number of entries in the file, -1 while nobody has looked; `_entries` is
-    the map of them while there is a tail too.
+    the map of them while there is a tail too. The path is made when it is asked for: most indexes
+    of a large store are never read.
     """
 
-    __slots__ = ("_entries", "_file_count", "_handles", "base_offset", "path", "tail")
+    __slots__ = (
+        "_directory",
+        "_entries",
+        "_file_count",
+        "_handles",
+        "_mark",
+        "_path",
+        "base_offset",
+        "tail",
+    )
 
     entry_size = 0
+    suffix = ""
 
     def __init__(
-        self, handles: Handles, path: Path, base_offset: int, tail: IndexTail | None
+        self, handles: Handles, directory: Path, base_offset: int, tail: IndexTail | None
     ) -> None:
-        self.path = path
         self.base_offset = base_offset
+        self.moved(directory, "")
         self.tail = tail
         self._handles = handles
         self._file_count = -1
         self._entries: Buffer | None = None
+
+    def moved(self, directory: Path, mark: str) -> None:
+        """The file is in `directory`, and its name ends in `mark`."""
+        self._directory = directory
+        self._mark = mark
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        if self._path is None:
+            self._path = self._directory / (file_name(self.base_offset, self.suffix) + self._mark)
+        return self._path
+
+    def found(self, size: int) -> None:
+        """The size of the file, -1 if there is none, from who has looked."""
+        whole = size >= 0 and size % self.entry_size == 0
+        self._file_count = size // self.entry_size if whole else -1
+
+    @property
+    def is_whole(self) -> bool:
+        """Is the file there, with a size that an index can have? After `found`."""
+        return self._file_count >= 0
 
     @property
     def file_count(self) -> int:
@@ -207,6 +241,7 @@ class OffsetIndex(_Index):
     __slots__ = ()
 
     entry_size = 8
+    suffix = INDEX
 
     def lookup(self, offset: int) -> int:
         """A position at or before the batch that holds `offset`, and close to it."""
@@ -237,6 +272,7 @@ class TimeIndex(_Index):
     __slots__ = ()
 
     entry_size = 12
+    suffix = TIME_INDEX
 
     def entry(self, slot: int) -> TimeEntry:
         """The entry at `slot`; (-1, base offset) for -1, as Kafka answers for "none"."""

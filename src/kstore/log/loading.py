@@ -2,154 +2,212 @@
 
 After a clean stop nothing is scanned but the end of the last segment. After any other, the segment
 that holds the recovery point and all later ones are recovered; at the first damage the log ends,
-and later segments are deleted. Then epochs and producers are brought to that end. All damage is
+and later segments are set aside. Then epochs and producers are brought to that end. All damage is
 logged, and kept in `log.faults`.
 
-May run in any thread, several logs at a time; uses neither loop nor workers. Source: Kafka's
-LogLoader.
+`LogLoad` does it in three steps, so that `startup` can recover segments of many logs side by side:
+`find`, `recover` for each of `unclean`, in any order and in any threads, and `finish`. Uses neither
+loop nor workers. Source: Kafka's LogLoader.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from collections.abc import Callable
 
 from kstore.errors import CorruptLogError
+from kstore.log.aside import CORRUPT, STRAY, put_aside
+from kstore.log.checkpoints import EPOCHS
 from kstore.log.epochs import LeaderEpochs
 from kstore.log.flush import flush
-from kstore.log.index import OffsetIndex, TimeIndex
-from kstore.log.names import INDEX, LOG, TIME_INDEX, file_name, parse_file
-from kstore.log.recovery import Recovered, recover_segment
+from kstore.log.names import INDEX, LOG, TIME_INDEX, file_name
+from kstore.log.properties import PARTITION_METADATA, parse_partition_metadata
+from kstore.log.recovery import Recovered, cut_off, recover_segment
 from kstore.log.segment import Segment
 from kstore.log.snapshots import rebuild_producers, remove_stray_snapshots
 from kstore.log.state import LogState
-from kstore.log.sweep import sweep
+from kstore.log.sweep import Contents, sweep
 
-__all__ = ["load"]
+__all__ = ["LogLoad"]
 
 logger = logging.getLogger("kstore.log")
 
 
-class _Loaded(NamedTuple):
-    """The segments of a log, where they end, and which of them were recovered."""
+class LogLoad:
+    """The loading of one log, which is new and knows its directory.
 
-    segments: list[Segment]
-    end_offset: int
-    recovered: list[Segment]
-
-
-def load(log: LogState, *, clean: bool, recovery_point: int, log_start_offset: int) -> None:
-    """Fills `log`, which is new, from its directory; the offsets are those of the checkpoints.
-
-    Raises OSError, StoreError, KafkaError.
+    `unclean` are the segments to be recovered, known after `find`. Each step raises OSError,
+    ValueError, StoreError or KafkaError if the log can't be opened.
     """
-    sizes = sweep(log.handles, log.directory)
-    try:
-        log.epochs = LeaderEpochs.load(log.files, log.directory)
-    except ValueError as error:
-        # A power cut can leave this file behind in pieces. All batches together tell it again.
-        logger.warning("rebuilding the leader epochs of %s: %s", log.directory, error)
-        clean, recovery_point = False, 0
-    try:
-        loaded = _load_segments(log, sizes, clean, recovery_point)
-    except CorruptLogError as error:
-        # A clean stop leaves sound files; something else has touched these since.
-        logger.warning("recovering all of %s: %s", log.directory, error)
-        clean, recovery_point = False, 0
-        loaded = _load_segments(log, sizes, clean, recovery_point)
-    end_offset = loaded.end_offset
-    for segment in loaded.segments:
-        log.segments.add(segment)
-    if loaded.segments and end_offset < log_start_offset:
-        _drop_all(log, end_offset, log_start_offset)
-    if not len(log.segments):
-        end_offset = log_start_offset
-        now_ms = log.runtime.time_ms()
-        log.segments.add(Segment.create(log.handles, log.directory, end_offset, now_ms))
-    log.log_end_offset = end_offset
-    log.log_start_offset = max(log_start_offset, log.segments.first.base_offset)
-    log.recovery_point = end_offset if clean else min(recovery_point, end_offset)
-    log.epochs.truncate_from_end(end_offset)
-    log.epochs.truncate_from_start(log_start_offset)
-    log.leader_epoch = log.epochs.latest
-    remove_stray_snapshots(log)
-    rebuild_producers(log, end_offset, recovered=loaded.recovered, after_clean_stop=clean)
-    if log.config.kstore_acks_all_flush:
-        # What was found is shown to consumers at once, so it has to be as durable as the rest.
-        flush(log)
 
+    __slots__ = (
+        "_clean",
+        "_end_offset",
+        "_first_unclean",
+        "_log_start_offset",
+        "_recovered",
+        "_recovery_point",
+        "_segments",
+        "_snapshots",
+        "log",
+        "unclean",
+    )
 
-def _load_segments(
-    log: LogState, sizes: dict[str, int], clean: bool, recovery_point: int
-) -> _Loaded:
-    """Raises CorruptLogError if the end of the log can't be found after a clean stop."""
-    now_ms = log.runtime.time_ms()
-    segments = [
-        Segment(log.handles, log.directory, parsed[0], size=size, created_ms=now_ms)
-        for name, size in sizes.items()
-        if (parsed := parse_file(name)) is not None and parsed[1:] == (LOG, "")
-    ]
-    first_unclean = len(segments)
-    if not clean:
-        covered = [segment.base_offset <= recovery_point for segment in segments]
-        first_unclean = max(0, sum(covered) - 1)
-    recovered = []
-    for segment in segments[:first_unclean]:
-        if not _has_indexes(segment, sizes):
+    def __init__(
+        self, log: LogState, *, clean: bool, recovery_point: int, log_start_offset: int
+    ) -> None:
+        """The offsets are those of the checkpoints."""
+        self.log = log
+        self.unclean: list[Segment] = []
+        self._clean = clean
+        self._recovery_point = recovery_point
+        self._log_start_offset = log_start_offset
+        self._segments: list[Segment] = []
+        self._snapshots: list[int] = []
+        self._first_unclean = 0
+        self._end_offset = -1
+        self._recovered: dict[Segment, Recovered] = {}
+
+    # What is there
+
+    def find(self) -> None:
+        """Brings the directory into order and sees what has to be recovered."""
+        log = self.log
+        contents = sweep(log.handles, log.directory)
+        if PARTITION_METADATA in contents.sizes:
+            data = log.files.read_file(log.directory / PARTITION_METADATA)
+            log.topic_id = parse_partition_metadata(data or b"")
+        if EPOCHS in contents.sizes:
+            self._load_epochs()
+        self._segments = [self._segment(contents, base_offset) for base_offset in contents.bases]
+        self._snapshots = contents.snapshots
+        self._find_unclean(contents)
+
+    def _load_epochs(self) -> None:
+        log = self.log
+        try:
+            log.epochs = LeaderEpochs.load(log.files, log.directory)
+        except ValueError as error:
+            # A power cut can leave this file behind in pieces. All batches together tell it again.
+            put_aside(log.files, log.directory / EPOCHS, CORRUPT, error)
+            self._distrust(error)
+
+    def _distrust(self, error: Exception) -> None:
+        logger.warning("recovering all of %s: %s", self.log.directory, error)
+        self._clean, self._recovery_point = False, 0
+
+    def _segment(self, contents: Contents, base_offset: int) -> Segment:
+        log = self.log
+        size = contents.sizes[file_name(base_offset, LOG)]
+        segment = Segment(
+            log.handles, log.directory, base_offset, size=size, created_ms=log.runtime.time_ms()
+        )
+        for index, suffix in ((segment.offsets, INDEX), (segment.times, TIME_INDEX)):
+            index.found(contents.sizes.get(file_name(base_offset, suffix), -1))
+        return segment
+
+    def _find_unclean(self, contents: Contents) -> None:
+        segments = self._segments
+        if self._clean and segments and segments[-1].has_indexes:
+            try:
+                self._end_offset = segments[-1].next_offset()
+            except CorruptLogError as error:
+                # A clean stop leaves sound files; something else has touched these since.
+                self._distrust(error)
+        self._first_unclean = len(segments)
+        if not self._clean:
+            covered = [base <= self._recovery_point for base in contents.bases]
+            self._first_unclean = max(0, sum(covered) - 1)
+        bare = [one for one in segments[: self._first_unclean] if not one.has_indexes]
+        for segment in bare:
             logger.warning("rebuilding the indexes of %s", segment.path)
-            _report(log, segment, recover_segment(log, segment, segment.size))
-            recovered.append(segment)
-    end_offset = -1
-    if first_unclean < len(segments):
-        # The batches that are about to be read know better.
-        log.epochs.truncate_from_end(segments[first_unclean].base_offset)
-    for index in range(first_unclean, len(segments)):
-        segment = segments[index]
-        found = recover_segment(log, segment, segment.size)
-        recovered.append(segment)
-        end_offset = found.next_offset
-        if _ends_log(log, segment, found, segments[index + 1 :]):
-            _delete_later(segments[index + 1 :])
-            del segments[index + 1 :]
-            break
-    if segments and end_offset < 0:
-        end_offset = segments[-1].next_offset()
-    return _Loaded(segments, end_offset, recovered)
+        self.unclean = [*bare, *segments[self._first_unclean :]]
+
+    # What was found
+
+    def recover(self, segment: Segment, told: Callable[[int], None]) -> None:
+        """Recovers one of `unclean`; see `recover_segment`. Any thread."""
+        self._recovered[segment] = recover_segment(self.log, segment, told)
+
+    def finish(self) -> None:
+        """Opens the log; all of `unclean` must be recovered."""
+        log = self.log
+        end_offset = self._take_recovered()
+        start_offset = self._log_start_offset
+        for segment in self._segments:
+            log.segments.add(segment)
+        if self._segments and end_offset < start_offset:
+            _drop_all(log, end_offset, start_offset)
+        if not len(log.segments):
+            end_offset = start_offset
+            now_ms = log.runtime.time_ms()
+            log.segments.add(Segment.create(log.handles, log.directory, end_offset, now_ms))
+        log.log_end_offset = end_offset
+        log.log_start_offset = max(start_offset, log.segments.first.base_offset)
+        log.recovery_point = end_offset if self._clean else min(self._recovery_point, end_offset)
+        log.epochs.truncate_from_end(end_offset)
+        log.epochs.truncate_from_start(start_offset)
+        log.leader_epoch = log.epochs.latest
+        recovered = [one for one in log.segments.all() if one in self._recovered]
+        log.unfinished = [one for one in recovered if not one.indexes_finished]
+        rebuild_producers(
+            log,
+            end_offset,
+            snapshots=remove_stray_snapshots(log, self._snapshots),
+            recovered={one: self._recovered[one].batches for one in recovered},
+            after_clean_stop=self._clean,
+        )
+        if log.config.kstore_acks_all_flush:
+            # What was found is shown to consumers at once, so it has to be as durable as the rest.
+            flush(log)
+
+    def _take_recovered(self) -> int:
+        """Ends the log where its first damage is, if there is any; the offset where it ends."""
+        log, segments = self.log, self._segments
+        if self._first_unclean < len(segments):
+            # The batches that were read know better.
+            log.epochs.truncate_from_end(segments[self._first_unclean].base_offset)
+        for index, segment in enumerate(segments):
+            found = self._recovered.get(segment)
+            if found is None:
+                continue
+            for epoch, start_offset in found.epochs:
+                if epoch > log.epochs.latest:
+                    log.epochs.assign(epoch, start_offset)
+            cut_off(log, segment, found)
+            later = segments[index + 1 :] if index >= self._first_unclean else []
+            if _is_damaged(log, segment, found, later) and later:
+                _set_aside(log, later)
+                del segments[index + 1 :]
+                break
+        if segments and segments[-1] in self._recovered:
+            return self._recovered[segments[-1]].next_offset
+        return self._end_offset
 
 
-def _has_indexes(segment: Segment, sizes: dict[str, int]) -> bool:
-    """Are both there, and of a size that an index can have?"""
-    offsets = sizes.get(file_name(segment.base_offset, INDEX), 1)
-    times = sizes.get(file_name(segment.base_offset, TIME_INDEX), 1)
-    return offsets % OffsetIndex.entry_size == 0 and times % TimeIndex.entry_size == 0
-
-
-def _ends_log(log: LogState, segment: Segment, found: Recovered, later: list[Segment]) -> bool:
+def _is_damaged(log: LogState, segment: Segment, found: Recovered, later: list[Segment]) -> bool:
     """Is there damage in this segment, so that nothing behind it can be kept?"""
-    lost = bool(later) and found.zero_size > 0 and later[0].base_offset != found.next_offset
-    if lost:
+    fault, cut_size = found.fault, found.cut_size
+    if later and found.zero_size > 0 and later[0].base_offset != found.next_offset:
         # Preallocated room, but the next segment begins at a later offset: batches were here.
-        fault = CorruptLogError(str(segment.path), segment.size, "the batches here were lost")
-        found = found._replace(fault=fault, cut_size=found.zero_size)
-    return _report(log, segment, found)
-
-
-def _report(log: LogState, segment: Segment, found: Recovered) -> bool:
-    if found.fault is None:
+        fault = CorruptLogError(str(segment.path), found.size, "the batches here were lost")
+        cut_size = found.zero_size
+    if fault is None:
         return False
-    log.faults.append(found.fault)
+    log.faults.append(fault)
     logger.warning(
         "cut off %d bytes: %s; the segment ends at offset %d now",
-        found.cut_size,
-        found.fault,
+        cut_size,
+        fault,
         found.next_offset,
     )
     return True
 
 
-def _delete_later(segments: list[Segment]) -> None:
+def _set_aside(log: LogState, segments: list[Segment]) -> None:
+    """From the last one on, so that a crash leaves a log without a hole."""
     for segment in reversed(segments):
-        logger.warning("deleting %s, which is behind the damage", segment)
+        put_aside(log.files, segment.path, STRAY, "it is behind the damage")
         segment.delete()
 
 

@@ -47,6 +47,7 @@ _MAX_NAME_LENGTH = 255
 _MAX_OFFSET = (1 << 63) - 1
 _FILE = re.compile(r"([0-9]{20})(\.(?:log|index|timeindex|txnindex|snapshot))((?:\.[a-z]+)?)")
 _MARKED = re.compile(r"(\S+)-(\S+)\.(\S+)-(delete|future|stray)")
+_MARKS = ("-delete", "-future", "-stray")
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -111,7 +112,7 @@ def parse_directory(name: str) -> PartitionName | None:
     if name in _FOREIGN:
         return None
     mark = ""
-    if match := _MARKED.fullmatch(name):
+    if name.endswith(_MARKS) and (match := _MARKED.fullmatch(name)):
         name = f"{match[1]}-{match[2]}"
         mark = match[4]
     topic, _, partition = name.rpartition("-")

@@ -1,17 +1,18 @@
 """Recovery of a segment: how much of it can be trusted, and its indexes anew.
 
-Every batch is read and its CRC checked. The first bytes that are no sound batch end the segment:
-they are cut off, and reported with file and position. Zeros up to the end of the file are no
-damage: that is room that was preallocated and never written. Runs on the thread that loads the
-log; reading and checking free the GIL.
+Every batch is read once: its CRC is checked, and noted is what indexes, leader epochs and producers
+are made of (`_native.recovery`). The first bytes that are no sound batch end the segment: they are
+reported with file and position, kept beside it, and cut off. Zeros up to the end of the file are no
+damage: that is room that was preallocated and never written.
 
-Source: Kafka's LogSegment.recover.
+`recover_segment` may run in any thread, for several segments of a log at a time: it changes nothing
+of the log itself. Reading and checking free the GIL. Source: Kafka's LogSegment.recover.
 """
 
 from __future__ import annotations
 
-import logging
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from crc32c import crc32c
@@ -28,19 +29,17 @@ from kstore._native.batch import (
     parse_header,
 )
 from kstore._native.index import SegmentIndexer
-from kstore._native.scan import BACKWARDS, check_run, index_run, is_zero
+from kstore._native.recovery import SegmentScan
+from kstore._native.scan import BACKWARDS, is_zero
 from kstore.errors import CorruptLogError, StoreError
+from kstore.log.aside import keep_tail
 from kstore.log.handles import Handle
 from kstore.log.segment import Segment
 from kstore.log.state import LogState
 
-__all__ = ["Recovered", "check_large", "recover_segment"]
-
-logger = logging.getLogger("kstore.log")
+__all__ = ["Recovered", "check_large", "cut_off", "recover_segment"]
 
 _CHUNK_SIZE = 1 << 20
-_MAX_RELATIVE_OFFSET = (1 << 31) - 1
-_MAX_OFFSET = (1 << 63) - 2
 _LENGTH_END = 12  # of base offset and batch length, which come first in every format
 _CRC_END = 21
 _OLD_CRC_END = 16
@@ -56,27 +55,36 @@ _REASONS = {
 
 
 class Recovered(NamedTuple):
-    """What recovery kept of a segment. `cut_size` bytes behind it were not zero, or the file ends
-    in zeros and has `zero_size` of them."""
+    """What recovery found in a segment: `size` bytes of sound batches.
 
+    `cut_size` bytes behind them are not all zero, or else `zero_size` are. `epochs` are those that
+    begin here, `batches` those that the producers are known by; see `SegmentScan`.
+    """
+
+    size: int
     next_offset: int
     fault: CorruptLogError | None
     cut_size: int
     zero_size: int
+    epochs: list[tuple[int, int]]
+    batches: list[BatchHeader] | None
 
 
-def recover_segment(log: LogState, segment: Segment, file_size: int) -> Recovered:
-    """Checks the segment, builds its indexes again, trims its files.
+def recover_segment(log: LogState, segment: Segment, told: Callable[[int], None]) -> Recovered:
+    """Checks the segment and builds its indexes again; `cut_off` is to follow.
 
-    Raises OSError, and StoreError for a segment in a format older than this store reads.
+    `told` is told how many bytes were looked at, time and again. Raises OSError, and StoreError for
+    a segment in a format older than this store reads.
     """
-    transactions = segment.paths()[3]
-    log.files.delete(transactions, missing_ok=True)
+    file_size = segment.size
+    log.files.delete(segment.paths()[3], missing_ok=True)
     indexer = SegmentIndexer(segment.base_offset, log.config.index_interval_bytes)
     segment.offsets.begin_anew(indexer.offsets)
     segment.times.begin_anew(indexer.times)
     handle = log.handles.get(segment.path)
-    position, next_offset, fault = _walk(log, segment, handle, file_size, indexer)
+    scan = SegmentScan(indexer)
+    fault = _walk(segment, handle, file_size, scan, told)
+    position = scan.position
     report = None
     zero_size = cut_size = 0
     if position < file_size:
@@ -85,48 +93,52 @@ def recover_segment(log: LogState, segment: Segment, file_size: int) -> Recovere
         else:
             cut_size = file_size - position
             report = CorruptLogError(str(segment.path), position, _REASONS[fault])
-        log.files.truncate(handle.descriptor, position)
     indexer.finish()
     segment.offsets.end_anew()
     segment.times.end_anew()
     segment.recovered(position, indexer.max_timestamp, indexer.max_timestamp_offset)
-    return Recovered(next_offset, report, cut_size, zero_size)
+    batches = scan.producer_batches()
+    return Recovered(position, scan.next_offset, report, cut_size, zero_size, scan.epochs, batches)
+
+
+def cut_off(log: LogState, segment: Segment, found: Recovered) -> None:
+    """Cuts the file of a segment to its sound batches. Raises OSError."""
+    if found.cut_size:
+        keep_tail(log.files, segment.path, found.size, found.cut_size)
+    if found.cut_size or found.zero_size:
+        log.files.truncate(log.handles.get(segment.path).descriptor, found.size)
 
 
 def _walk(
-    log: LogState, segment: Segment, handle: Handle, file_size: int, indexer: SegmentIndexer
-) -> tuple[int, int, int]:
-    """(position, next offset, fault) where the sound batches end."""
-    position, next_offset = 0, segment.base_offset
-    highest = min(segment.base_offset + _MAX_RELATIVE_OFFSET, _MAX_OFFSET)
-    while position < file_size:
-        data = handle.read(min(_CHUNK_SIZE, file_size - position), position)
-        size, next_offset, fault = check_run(data, segment.base_offset, next_offset)
-        if fault == TORN and size == 0:
+    segment: Segment,
+    handle: Handle,
+    file_size: int,
+    scan: SegmentScan,
+    told: Callable[[int], None],
+) -> int:
+    """Takes the segment's sound batches into `scan`; the fault behind them, 0 at the end."""
+    buffer = memoryview(bytearray(min(_CHUNK_SIZE, file_size)))
+    while (position := scan.position) < file_size:
+        size = handle.read_into(buffer[: file_size - position], position)
+        if not size:
+            return TORN
+        fault = scan.check(buffer[:size])
+        if fault == TORN and scan.position == position:
             header = check_large(handle, position, file_size)
             if header is None:
-                return position, next_offset, TORN
-            if not next_offset <= header.base_offset <= header.last_offset <= highest:
-                return position, next_offset, BACKWARDS
-            data, size, fault = data[:HEADER_SIZE], header.size, 0
-            next_offset = header.last_offset + 1
-        for epoch, start_offset in index_run(
-            data, min(size, len(data)), position, indexer, log.epochs.latest
-        ):
-            log.epochs.assign(epoch, start_offset)
+                return TORN
+            fault = scan.take(header)
         segment.offsets.spill_if_room()
         segment.times.spill_if_room()
-        position += size
-        if fault == OLD_MAGIC and _is_old_message(handle, position, file_size):
+        told(scan.position - position)
+        if fault == OLD_MAGIC and _is_old_message(handle, scan.position, file_size):
             raise StoreError(
-                f"{segment.path} at position {position}: a message of a format before Kafka 0.11, "
-                "which kstore does not read"
+                f"{segment.path} at position {scan.position}: a message of a format before Kafka "
+                "0.11, which kstore does not read"
             )
         if fault and fault != TORN:
-            return position, next_offset, fault
-        if not size:
-            return position, next_offset, TORN
-    return position, next_offset, 0
+            return fault
+    return 0
 
 
 def check_large(handle: Handle, position: int, file_size: int) -> BatchHeader | None:

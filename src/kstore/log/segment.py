@@ -20,16 +20,14 @@ from kstore._native.scan import find_batch, find_newer, read_headers
 from kstore._native.segment import SegmentWriter
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
-from kstore.log.ahead import NextSegment, Room
+from kstore.log.ahead import NextSegment, Room, first_capacity, next_capacity
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.handles import Handle, Handles
 from kstore.log.index import OffsetIndex, TimeEntry, TimeIndex
 from kstore.log.names import (
     DELETED,
-    INDEX,
     LOG,
     SNAPSHOT,
-    TIME_INDEX,
     TRANSACTION_INDEX,
     file_name,
 )
@@ -44,9 +42,6 @@ __all__ = ["WRITE_FROM", "NotInMemory", "Segment"]
 WRITE_FROM = 32 << 10
 """Batches of so many bytes and more go to the file, smaller ones through the map."""
 _SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index points close to it
-_PAGE_SIZE = 4096
-_SECOND_STEP = 64 << 10
-_MAX_STEP = 4 << 20
 _AHEAD_CAPACITY = 256 << 10  # a segment that grows beyond is busy: what follows is made ahead
 _NEVER = (1 << 63) - 1
 _Find = Callable[[bytes | bytearray, int, int, int], tuple[int, int]]
@@ -72,11 +67,13 @@ class Segment:
     __slots__ = (
         "_first_timestamp",
         "_handles",
+        "_index_size",
         "_is_aside",
         "_map",
         "_mark",
         "_max_time",
         "_old_map",
+        "_path",
         "_readable",
         "_room",
         "_size",
@@ -84,7 +81,6 @@ class Segment:
         "created_ms",
         "directory",
         "offsets",
-        "path",
         "replaced",
         "times",
         "trim",
@@ -107,17 +103,14 @@ class Segment:
         self._old_map: mmap.mmap | None = None
         self._readable: memoryview | None = None
         self._room: Room | None = None
+        self._index_size = 0
         self._is_aside = False
         self._max_time: TimeEntry | None = None
         self.trim: Trim | None = None
         self.directory = directory
-        self.path = directory / file_name(base_offset, LOG)
-        self.offsets = OffsetIndex(
-            handles, directory / file_name(base_offset, INDEX), base_offset, None
-        )
-        self.times = TimeIndex(
-            handles, directory / file_name(base_offset, TIME_INDEX), base_offset, None
-        )
+        self._path: Path | None = None
+        self.offsets = OffsetIndex(handles, directory, base_offset, None)
+        self.times = TimeIndex(handles, directory, base_offset, None)
 
     @classmethod
     def create(
@@ -126,7 +119,7 @@ class Segment:
         """An empty segment and its files, whose names end in `mark`. What stands under these is a
         failed attempt's."""
         segment = cls(handles, directory, base_offset, size=0, created_ms=created_ms)
-        segment._set_mark(mark)
+        segment.named(mark)
         handles.forget(*segment.paths())
         with handles.files.opened(segment.path, create=True) as descriptor:
             handles.files.truncate(descriptor, 0)
@@ -159,21 +152,34 @@ class Segment:
         """Bytes of batches; the file may be longer."""
         return self._size if self.writer is None else self.writer.size
 
+    @property
+    def path(self) -> Path:
+        """Of the file of batches; made when it is asked for, as those of the indexes are."""
+        if self._path is None:
+            self._path = self.directory / (file_name(self.base_offset, LOG) + self._mark)
+        return self._path
+
+    @property
+    def has_indexes(self) -> bool:
+        """Are both there, and of a size that an index can have? After they were `found`."""
+        return self.offsets.is_whole and self.times.is_whole
+
     def paths(self) -> list[Path]:
         """The files that belong to the segment, whether they are there or not."""
         transactions = file_name(self.base_offset, TRANSACTION_INDEX) + self._mark
         return [self.path, self.offsets.path, self.times.path, self.directory / transactions]
 
-    def _set_mark(self, mark: str) -> None:
+    def named(self, mark: str) -> None:
+        """The names of the files end in `mark`."""
         self._mark = mark
-        self.path = self.directory / (file_name(self.base_offset, LOG) + mark)
-        self.offsets.path = self.directory / (file_name(self.base_offset, INDEX) + mark)
-        self.times.path = self.directory / (file_name(self.base_offset, TIME_INDEX) + mark)
+        self._path = None
+        self.offsets.moved(self.directory, mark)
+        self.times.moved(self.directory, mark)
 
     def rename(self, mark: str) -> None:
         """Gives the files names that end in `mark`, the log first. Raises OSError."""
         old = self.paths()
-        self._set_mark(mark)
+        self.named(mark)
         for path, new in zip(old, self.paths(), strict=True):
             with suppress(FileNotFoundError):
                 self._handles.files.rename(path, new)
@@ -182,9 +188,7 @@ class Segment:
     def moved(self, directory: Path) -> None:
         """The directory has a new name."""
         self.directory = directory
-        self.path = directory / self.path.name
-        self.offsets.path = directory / self.offsets.path.name
-        self.times.path = directory / self.times.path.name
+        self.named(self._mark)
 
     # Reading
 
@@ -194,7 +198,7 @@ class Segment:
         Raises NotInMemory without `wait`, if the segment is sealed and the disk would be asked.
         """
         if self._map is None:
-            if not wait and not self.offsets.is_warm:
+            if not wait and self.writer is None and not self.offsets.is_warm:
                 raise NotInMemory(self, offset)
             position = self.offsets.lookup(offset)
             return self._search_file(find_batch, offset, position, wait)
@@ -270,6 +274,8 @@ class Segment:
     def next_offset(self) -> int:
         """The offset after the segment's last batch, found by a walk from the last index entry."""
         next_offset = self.base_offset
+        if not self.size:
+            return next_offset
         for header in self.headers(self.offsets.lookup(self.offsets.last_offset())):
             next_offset = header.last_offset + 1
         return next_offset
@@ -343,6 +349,7 @@ class Segment:
             self._limit_entries(writer, config.segment_index_bytes)
 
     def _limit_entries(self, writer: SegmentWriter, index_size: int) -> None:
+        self._index_size = index_size
         writer.max_offset_entries = index_size // OffsetIndex.entry_size - self.offsets.file_count
         writer.max_time_entries = index_size // TimeIndex.entry_size - self.times.file_count
 
@@ -352,6 +359,11 @@ class Segment:
         self.times.spill()
         if self.writer is not None:
             self._limit_entries(self.writer, index_size)
+
+    @property
+    def indexes_finished(self) -> bool:
+        """Are all index entries in their files? Of a segment that is not written to."""
+        return self.offsets.tail is None and self.times.tail is None
 
     def finish_indexes(self) -> None:
         """Writes the index entries for which recovery had no room. Raises OSError."""
@@ -380,7 +392,7 @@ class Segment:
         files = self._handles.files
         handle = self._handles.get(self.path)
         old = max(writer.capacity, writer.size)
-        capacity = self._next_capacity(writer, needed)
+        capacity = next_capacity(writer.capacity, writer.size, writer.max_size, needed)
         try:
             files.preallocate(handle.descriptor, old, capacity - old)
         except OSError as error:
@@ -400,7 +412,7 @@ class Segment:
         writer = self.writer
         assert writer is not None
         writer.ahead_at = _NEVER
-        capacity = self._next_capacity(writer, writer.capacity)
+        capacity = next_capacity(writer.capacity, writer.size, writer.max_size, writer.capacity)
         if capacity <= writer.capacity:
             return None
         size = capacity - writer.capacity
@@ -414,21 +426,8 @@ class Segment:
     def next_ahead(self, *, touched: bool) -> NextSegment:
         """The segment that will follow, to be made by a worker: with room as this one had it."""
         assert self.writer is not None
-        size = min(_MAX_STEP, max(_SECOND_STEP, self.writer.max_size // 16))
+        size = first_capacity(self.writer.max_size)
         return NextSegment(self._handles, self.directory, size, touched=touched)
-
-    @staticmethod
-    def _next_capacity(writer: SegmentWriter, needed: int) -> int:
-        capacity = writer.capacity
-        if not capacity:
-            step = _PAGE_SIZE
-        elif capacity < _SECOND_STEP:
-            step = _SECOND_STEP - capacity
-        else:
-            step = min(capacity, _MAX_STEP)
-        wanted = max(needed, max(capacity, writer.size) + step)
-        pages = -(-wanted // _PAGE_SIZE) * _PAGE_SIZE
-        return max(needed, min(pages, writer.max_size))
 
     def _attach(self, map: mmap.mmap, *, busy: bool) -> None:
         writer = self.writer
@@ -441,6 +440,29 @@ class Segment:
             # A worker lets the old one go, if one comes by.
             self._map, self._old_map = map, self._map
         self._readable = memoryview(map).toreadonly()
+        self.offsets.tail, self.times.tail = writer.indexer.offsets, writer.indexer.times
+        self._handles.maps.add(self)
+
+    def unmap(self) -> None:
+        """Gives up the map of a segment that nobody appends to lately; the next append makes one.
+
+        Index entries go to their files, so that only an append changes what a reader looks at.
+        """
+        writer = self.writer
+        if writer is None or self._map is None:
+            return
+        with suppress(OSError):  # of no matter: the map stays, and the next sync meets it
+            for index in (self.offsets, self.times):
+                index.finish()
+            self._limit_entries(writer, self._index_size)
+            self._let_go(writer)
+
+    def _let_go(self, writer: SegmentWriter) -> None:
+        self._take_room()
+        self.offsets.detach()
+        self.times.detach()
+        self._map = self._old_map = self._readable = None
+        writer.detach()
 
     def write(self, data: Buffer, header: BatchHeader) -> int:
         """Writes the batch in `data` that does not go through the map; FITS or AHEAD.
@@ -473,6 +495,7 @@ class Segment:
         if writer is None:
             return
         writer.indexer.finish()
+        self.offsets.tail, self.times.tail = writer.indexer.offsets, writer.indexer.times
         self.offsets.finish()
         self.times.finish()
         handle = self._handles.get(self.path)
@@ -488,10 +511,9 @@ class Segment:
         writer = self.writer
         if writer is not None:
             self._size = writer.size
-            self.offsets.detach()
-            self.times.detach()
-            self.writer = self._map = self._old_map = self._readable = None
-            writer.detach()
+            self.writer = None
+            self._let_go(writer)
+            self._handles.maps.discard(self)
 
     def recovered(self, size: int, max_timestamp: int, max_timestamp_offset: int) -> None:
         """What recovery found; the files are in order."""

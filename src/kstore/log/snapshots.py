@@ -9,9 +9,12 @@ loads or owns the log. Source: Kafka's ProducerStateManager, UnifiedLog.rebuildP
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from kstore._native.batch import parse_header
+from kstore._native.batch import BatchHeader, parse_header
+from kstore.log.aside import CORRUPT, put_aside
 from kstore.log.files import TEMPORARY_ERRNOS
 from kstore.log.names import SNAPSHOT, file_name, parse_file
 from kstore.log.producers import CorruptSnapshotError
@@ -21,6 +24,7 @@ from kstore.log.tasks import WriteSnapshot
 from kstore.log.transaction_index import note_aborted
 
 __all__ = [
+    "Known",
     "delete_snapshots_above",
     "rebuild_producers",
     "remove_stray_snapshots",
@@ -30,6 +34,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("kstore.log")
+
+Known = list[BatchHeader] | None
+"""The batches that the producers of a segment are known by; None: look through all of them."""
 
 
 def _path(log: LogState, offset: int) -> Path:
@@ -66,27 +73,42 @@ def delete_snapshots_above(log: LogState, offset: int) -> None:
             log.files.delete(_path(log, found), missing_ok=True)
 
 
-def remove_stray_snapshots(log: LogState) -> None:
-    """Keeps those where a segment begins, and the newest one if it is above all of these."""
+def remove_stray_snapshots(log: LogState, snapshots: list[int]) -> list[int]:
+    """Keeps those where a segment begins, and the newest one if it is above all of these; what is
+    left of `snapshots`."""
     bases = {segment.base_offset for segment in log.segments.all()}
-    newest = max((found for found in snapshot_offsets(log) if found not in bases), default=-1)
+    newest = max((found for found in snapshots if found not in bases), default=-1)
     keep = newest if newest > max(bases) else -1
-    for found in snapshot_offsets(log):
-        if found not in bases and found != keep:
+    left = []
+    for found in snapshots:
+        if found in bases or found == keep:
+            left.append(found)
+        else:
             log.files.delete(_path(log, found), missing_ok=True)
+    return left
 
 
 def rebuild_producers(
-    log: LogState, upto: int, *, recovered: list[Segment], after_clean_stop: bool = False
+    log: LogState,
+    upto: int,
+    *,
+    snapshots: list[int],
+    recovered: Mapping[Segment, Known] = MappingProxyType({}),
+    after_clean_stop: bool = False,
 ) -> None:
     """Sets the producers to what they were before offset `upto`, and leaves a snapshot of that.
 
-    The segments of `recovered` are replayed whole: aborted transactions whose markers stand in
-    them go into their transaction indexes, which recovery has emptied. A log that was closed
-    cleanly without any snapshot, as before Kafka 0.11, has no producers worth a walk through all
-    of it. Raises OSError.
+    `snapshots` are those that are there. The segments of `recovered` are replayed whole, by the
+    batches that recovery has noted, where it has: aborted transactions whose markers stand in them
+    go into their transaction indexes, which recovery has emptied. A log that was closed cleanly
+    without any snapshot, as before Kafka 0.11, has no producers worth a walk through all of it.
+    Raises OSError.
     """
-    start = _load_newest(log, min([upto, *(segment.base_offset for segment in recovered)]), upto)
+    first = min([upto, *(segment.base_offset for segment in recovered)])
+    start = _load_newest(log, snapshots, first, upto)
+    if start == upto:
+        log.producers.end_offset = upto
+        return
     if start is None:
         log.producers.clear(log.log_start_offset)
         start = upto if after_clean_stop else log.log_start_offset
@@ -96,7 +118,9 @@ def rebuild_producers(
             break
         if segment.base_offset > start and segment.base_offset in bases:
             _keep_snapshot(log, segment.base_offset)
-        _replay(log, segment, start, upto, into_index=segment in recovered)
+        into_index = segment in recovered
+        for header in _to_replay(segment, start, upto, recovered.get(segment)):
+            _replay(log, segment, header, into_index=into_index)
     if upto > log.log_start_offset:
         _keep_snapshot(log, upto)
     log.producers.end_offset = upto
@@ -114,13 +138,13 @@ def _keep_snapshot(log: LogState, offset: int) -> None:
         logger.warning("no snapshot of the producers of %s at %d: %s", log.name, offset, error)
 
 
-def _load_newest(log: LogState, upto: int, end_offset: int) -> int | None:
+def _load_newest(log: LogState, snapshots: list[int], upto: int, end_offset: int) -> int | None:
     """Loads the newest sound snapshot up to `upto`; its offset, None if there is none.
 
     Those that are of no use, below the log's start or above its end, are deleted.
     """
     now_ms = log.runtime.time_ms()
-    for offset in reversed(snapshot_offsets(log)):
+    for offset in reversed(snapshots):
         path = _path(log, offset)
         if not log.log_start_offset <= offset <= end_offset:
             log.files.delete(path, missing_ok=True)
@@ -129,26 +153,32 @@ def _load_newest(log: LogState, upto: int, end_offset: int) -> int | None:
         try:
             log.producers.load(log.files.read_file(path) or b"", offset, now_ms)
         except CorruptSnapshotError as error:
-            logger.warning("deleted the producer snapshot %s: %s", path, error)
-            log.files.delete(path)
+            put_aside(log.files, path, CORRUPT, error)
         else:
             return offset
     return None
 
 
-def _replay(log: LogState, segment: Segment, start: int, upto: int, *, into_index: bool) -> None:
-    found = segment.find(start) if start > segment.base_offset else (0, 0)
-    if found is None:
-        return
-    for header in segment.headers(found[0]):
+def _to_replay(segment: Segment, start: int, upto: int, known: Known) -> Iterator[BatchHeader]:
+    """The headers from `start` up to `upto` that producers are known by, at least."""
+    headers: Iterable[BatchHeader]
+    if known is not None and start <= segment.base_offset:
+        headers = known
+    else:
+        found = segment.find(start) if start > segment.base_offset else (0, 0)
+        headers = () if found is None else segment.headers(found[0])
+    for header in headers:
         if header.base_offset >= upto:
             return
-        if header.base_offset < start or header.producer_id < 0:
-            continue
-        if not header.is_control:
-            log.producers.update(header)
-            continue
-        data = segment.read(header.position, header.size)
-        completed = log.producers.replay(parse_header(data), data)
-        if completed is not None and completed.is_aborted and into_index:
-            note_aborted(log.files, segment, completed)
+        if header.base_offset >= start and header.producer_id >= 0:
+            yield header
+
+
+def _replay(log: LogState, segment: Segment, header: BatchHeader, *, into_index: bool) -> None:
+    if not header.is_control:
+        log.producers.update(header)
+        return
+    data = segment.read(header.position, header.size)
+    completed = log.producers.replay(parse_header(data), data)
+    if completed is not None and completed.is_aborted and into_index:
+        note_aborted(log.files, segment, completed)

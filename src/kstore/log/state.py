@@ -169,6 +169,7 @@ class LogState(LogEnds):
         "topic",
         "topic_id",
         "truncations",
+        "unfinished",
         "writer",
     )
 
@@ -203,6 +204,7 @@ class LogState(LogEnds):
         self.recovery_point = 0
         self.writer: SegmentWriter | None = None
         self.truncations = 0
+        self.unfinished: list[Segment] = []
         self.cleaned_offset = 0
         self.compaction: Stoppable | None = None
         self.flush_timer: Timer | None = None
@@ -286,6 +288,10 @@ class LogState(LogEnds):
         return self.writer
 
     def finish_indexes(self) -> None:
-        """Writes what recovery had no room for, see `log.index`. Raises OSError."""
-        for segment in self.segments.all():
-            segment.finish_indexes()
+        """Writes the indexes that recovery had no room for, see `log.index`. Raises OSError."""
+        if self.unfinished:
+            there = set(self.segments.all())
+            for segment in self.unfinished:
+                if segment in there:
+                    segment.finish_indexes()
+            self.unfinished = []

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from kstore.log.checkpoints import (
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
     RECOVERY_POINTS,
+    format_offsets,
 )
 from kstore.log.directory import (
     DirectoryLock,
@@ -33,11 +33,10 @@ from kstore.log.directory import (
     mark_clean,
     read_offsets,
     take_mark,
-    write_offsets,
 )
 from kstore.log.files import FILE_ERRNOS, TEMPORARY_ERRNOS, Files
 from kstore.log.handles import Handles
-from kstore.log.loading import load
+from kstore.log.loading import LogLoad
 from kstore.log.log import Log
 from kstore.log.names import (
     PartitionName,
@@ -52,10 +51,11 @@ from kstore.log.properties import (
     MOVED_FROM,
     PARTITION_METADATA,
     format_partition_metadata,
-    parse_partition_metadata,
     random_uuid,
 )
 from kstore.log.segment import Segment
+from kstore.log.startup import load_all
+from kstore.log.state import LogState
 from kstore.runtime import Runtime, SynchronousRuntime
 
 __all__ = ["Store", "Volume"]
@@ -114,7 +114,7 @@ class Store:
         self._checkpointing = threading.Lock()
         self._in_checkpoints: set[_Partition] = set()
         self._checkpointed: tuple[dict[_Partition, int], dict[_Partition, int]] = {}, {}
-        self._written: dict[str, Mapping[_Partition, int]] = {}
+        self._written: dict[str, bytes] = {}
 
     @classmethod
     def open(
@@ -186,23 +186,34 @@ class Store:
         self._in_checkpoints = recovery_points.keys() | log_starts.keys()
         self._checkpointed = recovery_points, log_starts
         cleaned = read_offsets(self._files, self.directory / CLEANER_OFFSETS)
-        self._written[CLEANER_OFFSETS] = cleaned
+        self._written[CLEANER_OFFSETS] = format_offsets(cleaned)
 
-        def load_one(found: tuple[str, PartitionName]) -> Log:
-            name, (topic, partition, _) = found
-            return self._load_log(
-                name,
-                topic,
-                partition,
-                recovery_points.get((topic, partition), 0),
-                log_starts.get((topic, partition), 0),
+        logs = [
+            self._new_log(
+                self.directory / name, topic, partition, _NO_TOPIC_ID, self._config_of(topic)
             )
+            for name, (topic, partition, _) in self._find_partitions()
+        ]
+        loads = [
+            LogLoad(
+                log,
+                clean=self.clean_start,
+                recovery_point=recovery_points.get((log.topic, log.partition), 0),
+                log_start_offset=log_starts.get((log.topic, log.partition), 0),
+            )
+            for log in logs
+        ]
+        load_all(self.directory, loads, threads=threads, failed=self._load_failed)
+        for log in logs:
+            log.cleaned_offset = cleaned.get((log.topic, log.partition), 0)
+            self.logs[log.topic, log.partition] = log
 
-        # There is no loop to hand work to yet, so this is the one place with threads of its own.
-        with ThreadPoolExecutor(threads, thread_name_prefix="kstore-load") as pool:
-            for log in pool.map(load_one, self._find_partitions()):
-                log.cleaned_offset = cleaned.get((log.topic, log.partition), 0)
-                self.logs[log.topic, log.partition] = log
+    def _load_failed(self, log: LogState, error: Exception) -> None:
+        """A log that can't be read is there, but failed. Any thread."""
+        if isinstance(error, OSError):
+            self.report(error)
+        text = f"loading {log.directory.name} failed: {error}"
+        log.fail(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, text))
 
     def _find_partitions(self) -> list[tuple[str, PartitionName]]:
         found = []
@@ -216,28 +227,6 @@ class Store:
             if parsed is None or parsed.mark != "delete":
                 logger.warning("left alone %s, no partition of ours", self.directory / name)
         return found
-
-    def _load_log(
-        self, name: str, topic: str, partition: int, recovery_point: int, log_start_offset: int
-    ) -> Log:
-        """The log in a directory. One that can't be read is there, but failed."""
-        directory = self.directory / name
-        log = self._new_log(directory, topic, partition, _NO_TOPIC_ID, self._config_of(topic))
-        try:
-            data = self._files.read_file(directory / PARTITION_METADATA)
-            if data is not None:
-                log.topic_id = parse_partition_metadata(data)
-            load(
-                log,
-                clean=self.clean_start,
-                recovery_point=recovery_point,
-                log_start_offset=log_start_offset,
-            )
-        except (OSError, ValueError, StoreError, KafkaError) as error:
-            if isinstance(error, OSError):
-                self.report(error)
-            log.fail(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"loading {name} failed: {error}"))
-        return log
 
     def _new_log(
         self, directory: Path, topic: str, partition: int, topic_id: UUID, config: LogConfig
@@ -505,11 +494,12 @@ class Store:
                 raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
 
     def _write_offsets(self, name: str, offsets: Mapping[_Partition, int]) -> None:
-        if self._written.get(name) != offsets:
+        data = format_offsets(offsets)
+        if self._written.get(name) != data:
             # Of a write that fails nobody knows what it left.
             self._written.pop(name, None)
-            write_offsets(self._files, self.directory / name, offsets)
-            self._written[name] = dict(offsets)
+            self._files.replace_file(self.directory / name, data)
+            self._written[name] = data
 
     def _cleaned_offsets(self) -> dict[_Partition, int]:
         """Where the compaction of logs has ended, of those that were ever compacted."""

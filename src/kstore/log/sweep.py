@@ -10,15 +10,20 @@
 |                               |                                             |   covers          |
 | *.tmp                         | a small file that was not finished          | deleted           |
 | an index without its log      | a segment half made, or half deleted        | deleted           |
+| *.log, or another suffix of   | nothing that we or Kafka have made          | set aside as      |
+|   ours, behind no offset      |                                             |   *.stray         |
 
-Runs on the thread that loads the log. Source: Kafka's LogLoader.
+The directory is read once if nothing of that is there. Runs on the thread that loads the log.
+Source: Kafka's LogLoader.
 """
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
+from kstore.log.aside import STRAY, put_aside
 from kstore.log.handles import Handles
 from kstore.log.names import (
     CLEANED,
@@ -33,37 +38,69 @@ from kstore.log.names import (
 )
 from kstore.log.segment import Segment
 
-__all__ = ["sweep"]
+__all__ = ["Contents", "sweep"]
 
 logger = logging.getLogger("kstore.log")
 
 _INDEXES = (INDEX, TIME_INDEX, TRANSACTION_INDEX)
+_OURS = (LOG, *_INDEXES, SNAPSHOT)
+_Parsed = dict[str, tuple[int, str, str] | None]
 
 
-def sweep(handles: Handles, directory: Path) -> dict[str, int]:
-    """Brings the directory into order; names and sizes of the files that are left.
+class Contents(NamedTuple):
+    """The files of a partition's directory: `sizes` by name, and the offsets of its segments
+    (`bases`) and of its producer snapshots, the lowest first."""
 
-    Raises OSError.
-    """
+    sizes: dict[str, int]
+    bases: list[int]
+    snapshots: list[int]
+
+
+def sweep(handles: Handles, directory: Path) -> Contents:
+    """Brings the directory into order; what is left. Raises OSError."""
     files = handles.files
+    sizes = dict(files.scan(directory))
+    parsed = {name: parse_file(name) for name in sizes}
+    if _is_in_order(parsed):
+        return _contents(sizes, parsed)
     swaps: list[str] = []
     cleaned: list[int] = []
-    for name, _ in files.scan(directory):
-        parsed = parse_file(name)
+    for name, found in parsed.items():
         # Kafka's own log of metadata keeps snapshots that it deletes itself.
         if name.endswith(".checkpoint" + DELETED):
             continue
         if name.endswith((DELETED, ".tmp")):
             files.delete(directory / name)
-        elif parsed is None:
-            continue
-        elif parsed[2] == CLEANED:
-            cleaned.append(parsed[0])
+        elif found is None:
+            if name.endswith(_OURS):
+                put_aside(files, directory / name, STRAY, "no segment has such a name")
+        elif found[2] == CLEANED:
+            cleaned.append(found[0])
             files.delete(directory / name)
-        elif parsed[2] == SWAP:
+        elif found[2] == SWAP:
             swaps.append(name)
     _finish_swaps(handles, directory, swaps, min(cleaned, default=None))
-    return _without_orphans(handles, directory)
+    sizes = _without_orphans(handles, directory)
+    return _contents(sizes, {name: parse_file(name) for name in sizes})
+
+
+def _is_in_order(parsed: _Parsed) -> bool:
+    """Is there nothing to be done, as after a clean stop?"""
+    logs = {found[0] for found in parsed.values() if found and found[1:] == (LOG, "")}
+    for name, found in parsed.items():
+        if found is None:
+            if name.endswith((DELETED, ".tmp", *_OURS)):
+                return False
+        elif found[2] or (found[1] in _INDEXES and found[0] not in logs):
+            return False
+    return True
+
+
+def _contents(sizes: dict[str, int], parsed: _Parsed) -> Contents:
+    def offsets(suffix: str) -> list[int]:
+        return [found[0] for found in parsed.values() if found and found[1:] == (suffix, "")]
+
+    return Contents(sizes, offsets(LOG), offsets(SNAPSHOT))
 
 
 def _finish_swaps(
@@ -99,7 +136,7 @@ def _end_of_swap(handles: Handles, path: Path, base_offset: int) -> int:
     """The offset behind the last batch of a segment that is named `.swap`."""
     handle = handles.get(path)
     segment = Segment(handles, path.parent, base_offset, size=handle.size(), created_ms=0)
-    segment.path = path
+    segment.named(SWAP)
     end = base_offset
     for header in segment.headers():
         end = header.last_offset + 1

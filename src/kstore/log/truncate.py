@@ -12,7 +12,7 @@ import logging
 from kstore.errors import CorruptLogError, ErrorCode, KafkaError
 from kstore.log.read import corrupt
 from kstore.log.segment import Segment
-from kstore.log.snapshots import delete_snapshots_above, rebuild_producers
+from kstore.log.snapshots import delete_snapshots_above, rebuild_producers, snapshot_offsets
 from kstore.log.state import LogState
 
 __all__ = ["advance_log_start", "truncate_to"]
@@ -66,7 +66,7 @@ def _truncate(log: LogState, offset: int) -> None:
     log.epochs.truncate_from_end(offset)
     _keep_epoch(log)
     delete_snapshots_above(log, offset)
-    rebuild_producers(log, offset, recovered=[])
+    rebuild_producers(log, offset, snapshots=snapshot_offsets(log))
 
 
 def _keep_epoch(log: LogState) -> None:

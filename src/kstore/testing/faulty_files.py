@@ -96,6 +96,10 @@ class FaultyFiles(Files):
         self._step("read", self._paths.get(descriptor))
         return super().read(descriptor, size, position)
 
+    def read_into(self, descriptor: int, buffer: memoryview, position: int) -> int:
+        self._step("read", self._paths.get(descriptor))
+        return super().read_into(descriptor, buffer, position)
+
     def write(self, descriptor: int, data: bytes | memoryview, position: int) -> None:
         self._step("write", self._paths.get(descriptor))
         self._take(len(data))

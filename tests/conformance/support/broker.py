@@ -35,6 +35,7 @@ class BrokerProcess:
 
     running: list[BrokerProcess] = []
     clean_status = 0
+    ready_deadline_s: float = READY_DEADLINE_S
 
     def __init__(self, directory: Path, settings: Mapping[str, object] | None = None) -> None:
         self.directory = directory
@@ -61,7 +62,7 @@ class BrokerProcess:
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         BrokerProcess.running.append(self)
-        deadline = time.monotonic() + READY_DEADLINE_S
+        deadline = time.monotonic() + self.ready_deadline_s
         while not self._is_ready():
             status = self.process.poll()
             assert status is None, f"the broker ended with {status} at start:\n{self.output()}"

@@ -5,6 +5,7 @@ The broker's rooms are real, on a manual runtime: a worker does its work when th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,6 +172,34 @@ def test_what_a_deleted_topic_left_behind_is_not_served_as_a_new_ones(tmp_path: 
         assert restarted.values("t") == [b"new"]
         kept = [name for name in restarted.directories() if name.endswith("-stray")]
         assert len(kept) == 1, "set aside, not removed"
+
+
+def test_partitions_of_no_topic_are_set_aside(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.finish(world.create("t"))
+    world.append("t", b"value")
+    world.kill()
+    for name in ("gone-0", "t-7"):
+        shutil.copytree(tmp_path / "t-0", tmp_path / name)
+    with opened(tmp_path) as restarted:
+        assert restarted.values("t") == [b"value"]
+        names = restarted.directories()
+        assert [name for name in names if not name.endswith("-stray")] == ["t-0"]
+        strays = [name for name in names if name.endswith("-stray")]
+        assert [name.partition(".")[0] for name in strays] == ["gone-0", "t-7"]
+        for name in strays:
+            assert (tmp_path / name / f"{0:020d}.log").stat().st_size > 0
+        assert set(restarted.store.logs) == {("t", 0)}
+
+
+def test_without_any_topic_nothing_is_set_aside(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.finish(world.create("t"))
+    world.kill()
+    for path in tmp_path.glob(f"{METADATA_FILE}*"):
+        path.unlink()
+    with opened(tmp_path) as restarted:
+        assert restarted.directories() == ["t-0"]
 
 
 def test_a_topic_that_can_not_be_made_fails_no_other(world: World) -> None:

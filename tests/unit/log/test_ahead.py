@@ -28,7 +28,7 @@ NEXT = [f"next{suffix}.deleted" for suffix in (".index", ".log", ".timeindex")]
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Partitions are busy early, so that tests need no megabytes."""
     monkeypatch.setattr(segments, "_AHEAD_CAPACITY", 8 << 10)
-    monkeypatch.setattr(segments, "_SECOND_STEP", 8 << 10)
+    monkeypatch.setattr(ahead, "_SECOND_STEP", 8 << 10)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from kstore.log.properties import (
 
 
 def test_offsets() -> None:
-    offsets = {("b", 1): 7, ("a-b.c", 0): 1 << 40, ("a", 10): 0}
+    offsets = {("a", 10): 0, ("a-b.c", 0): 1 << 40, ("b", 1): 7}
     data = b"0\n3\na 10 0\na-b.c 0 1099511627776\nb 1 7\n"
     assert format_offsets(offsets) == data
     assert parse_offsets(data) == offsets

@@ -103,7 +103,7 @@ def test_damage_in_the_middle_ends_the_log_there(grown: Callable[..., Path], pos
             assert [fault.position for fault in log.faults] == [2 * len(data)]
 
 
-def test_segments_behind_the_damage_are_deleted(grown: Callable[..., Path]) -> None:
+def test_segments_behind_the_damage_are_set_aside(grown: Callable[..., Path]) -> None:
     data = batch(b"value")
     directory = grown(*[data] * 9, segment_bytes=3 * len(data))
     (directory.parent / RECOVERY_POINTS).write_bytes(b"0\n1\ntopic 0 2\n")
@@ -114,6 +114,7 @@ def test_segments_behind_the_damage_are_deleted(grown: Callable[..., Path]) -> N
         log = store.logs["topic", 0]
         assert offsets(log) == [0, 1, 2, 3]
         assert not log_file(directory, 6).exists()
+        assert (directory / f"{6:020d}.log.stray").stat().st_size == 3 * len(data)
         assert not (directory / f"{6:020d}.index").exists()
         log.append(data, now_ms=NOW_MS)
         assert offsets(log) == [0, 1, 2, 3, 4]
@@ -220,13 +221,16 @@ def test_offsets_that_can_not_be(
         assert "offsets of the batch don't follow" in log.faults[0].reason
 
 
-def test_a_file_whose_name_is_no_offset(grown: Callable[..., Path]) -> None:
+def test_a_file_whose_name_is_no_offset(
+    grown: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
     directory = grown(batch(b"a"))
     stray = directory / "99999999999999999999.log"
     stray.write_bytes(batch(b"b"))
     with open_store(directory.parent) as store:
         assert offsets(store.logs["topic", 0]) == [0]
-    assert stray.exists()
+    assert str(stray) in caplog.text
+    assert (directory / (stray.name + ".stray")).read_bytes() == batch(b"b")
 
 
 def old_message(magic: int) -> bytes:

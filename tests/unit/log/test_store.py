@@ -265,6 +265,8 @@ def test_checkpoints_that_cannot_be_read_say_nothing(data_dir: Path) -> None:
         (data_dir / name).write_text("nonsense")
     with open_store(data_dir) as store:
         assert offsets(store.logs["topic", 0]) == [0]
+    for name in ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint"):
+        assert (data_dir / f"{name}.corrupt").read_text() == "nonsense"
 
 
 def test_one_bad_partition_does_not_stop_the_others(data_dir: Path) -> None:
