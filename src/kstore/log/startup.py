@@ -2,8 +2,8 @@
 
 First every directory is looked through, and a log of which nothing has to be recovered is open
 then. All segments that have to be recovered, of whichever log, are shared out to the threads, the
-largest first; who recovers the last one of a log finishes it. Work of over two seconds is told of in
-the log every two seconds. What is wrong with one log is that log's alone.
+largest first; who recovers the last one of a log finishes it. Work of over two seconds is told of
+in the log every two seconds. What is wrong with one log is that log's alone.
 
 There is no loop yet to hand work to, so this is the one place with threads of its own. Runs on the
 thread that opens the store. Source: Kafka's LogManager.loadLogs.
