@@ -48,12 +48,11 @@ def best_ns(work: Callable[[int], object], targets: list[int]) -> float:
 def in_index(directory: Path, size_mb: int, count: int, chosen: random.Random) -> dict[str, float]:
     """Lookups in the index of a segment of that size."""
     entries = (size_mb << 20) // INTERVAL
-    path = directory / f"{size_mb}.index"
-    path.write_bytes(
+    handles = Handles(Files())
+    index = OffsetIndex(handles, directory, 0, None)
+    index.path.write_bytes(
         b"".join(struct.pack(">ii", RECORDS * at, INTERVAL * at) for at in range(1, entries))
     )
-    handles = Handles(Files())
-    index = OffsetIndex(handles, path, 0, None)
     targets = [chosen.randrange(RECORDS * entries) for _ in range(count)]
     for target in targets[:100]:
         assert index.lookup(target) == target // RECORDS * INTERVAL
