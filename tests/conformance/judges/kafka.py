@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conformance.suites.cache import cache_directory
@@ -41,6 +42,8 @@ TOOLS = {
     "producer-perf": "org.apache.kafka.tools.ProducerPerformance",
     "consumer-perf": "org.apache.kafka.tools.ConsumerPerformance",
     "e2e-latency": "org.apache.kafka.tools.EndToEndLatency",
+    "transactions": "org.apache.kafka.tools.TransactionsCommand",
+    "log-compaction-tester": "org.apache.kafka.tools.LogCompactionTester",
     "broker": "kafka.Kafka",
 }
 
@@ -78,11 +81,16 @@ class KafkaTools:
     """Kafka's command-line tools, one Java process a call."""
 
     def run(
-        self, tool: str, *arguments: str, stdin: str = "", timeout_s: float = 90
+        self,
+        tool: str,
+        *arguments: str,
+        java_options: Sequence[str] = (),
+        stdin: str = "",
+        timeout_s: float = 90,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a tool that must end with status 0; what it printed is in the result."""
         done = subprocess.run(
-            [*java_command(tool), *arguments],
+            [*java_command(tool, *java_options), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
