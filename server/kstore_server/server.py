@@ -17,7 +17,7 @@ from kstore import configs
 from kstore.broker.broker import Broker
 from kstore.broker.dispatch import Dispatcher
 from kstore.broker.log_dirs import LogDirs
-from kstore.broker.opening import open_log_dirs
+from kstore.broker.opening import open_log_dirs, refuse_unknown_data
 from kstore.broker.upkeep import Upkeep
 from kstore.configs import Settings
 from kstore.errors import ErrorCode, KafkaError, StoreError
@@ -91,19 +91,21 @@ class Server:
 
     async def _open_broker(self, runtime: AsyncioRuntime) -> Broker:
         settings = self._settings
-        metadata_directory = settings["metadata.log.dir"]
-        log_dirs = await runtime.wait(
-            runtime.run_in_worker(
-                lambda: open_log_dirs(
-                    self.directories,
-                    metadata_directory=metadata_directory and Path(metadata_directory),
-                    node_id=self.node_id,
-                    config=configs.log_config(settings),
-                    runtime=runtime,
-                    load_threads=settings["num.recovery.threads.per.data.dir"],
-                )
+        named = settings["metadata.log.dir"]
+        metadata_directory = Path(named) if named else None
+
+        def open_directories() -> LogDirs:
+            refuse_unknown_data(self.directories, metadata_directory)
+            return open_log_dirs(
+                self.directories,
+                metadata_directory=metadata_directory,
+                node_id=self.node_id,
+                config=configs.log_config(settings),
+                runtime=runtime,
+                load_threads=settings["num.recovery.threads.per.data.dir"],
             )
-        )
+
+        log_dirs = await runtime.wait(runtime.run_in_worker(open_directories))
         self._opened.push_async_callback(self._close_logs, runtime, log_dirs)
         self.cluster_id = log_dirs.cluster_id
         metadata_file = log_dirs.metadata_directory / METADATA_FILE

@@ -71,7 +71,8 @@ def test_kafka_tells_what_the_page_is_made_from(tmp_path: Path, kafka_tools: Kaf
 def test_topics_are_described_as_kafkas_are(broker: BrokerProcess) -> None:
     topic, _ = described_by(broker)
     assert {name: told for name, told in topic.items() if not is_ours(name)} == GOLDEN["topic"]
-    ours = {"kstore.acks.all.flush"} if type(broker) is BrokerProcess else set()
+    named = {"kstore.acks.all.flush", "kstore.read.only"}
+    ours = named if type(broker) is BrokerProcess else set()
     assert {name for name in topic if is_ours(name)} == ours
 
 

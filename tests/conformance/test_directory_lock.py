@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.judges.kafka import KafkaProcess, KafkaTools
-from tests.conformance.support.broker import BrokerProcess, kstore_command
+from tests.conformance.support.broker import BrokerProcess, kstore_command, run_kstore
 
 pytestmark = pytest.mark.jdk
 
@@ -31,7 +31,10 @@ def refusal(command: list[str]) -> str:
 
 def test_kstore_and_kafka_exclude_each_other(tmp_path: Path, kafka_tools: KafkaTools) -> None:
     with KafkaProcess(tmp_path) as kafka:
-        serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", str(kafka.data_dir)]
-        assert "is in use" in refusal([*kstore_command(), *serve])
+        importing = [*kstore_command(), "import", str(kafka.data_dir)]
+        assert "is in use" in refusal(importing)
+    serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir", str(kafka.data_dir)]
+    assert "`kstore import` takes over" in refusal([*kstore_command(), *serve])
+    run_kstore("import", str(kafka.data_dir))
     with BrokerProcess(tmp_path):
         assert "Failed to acquire lock on file .lock" in refusal(kafka._command())

@@ -139,14 +139,17 @@ class Broker:
     def start(self) -> Later[None]:
         """Takes over every partition of the image; done when clients may be served.
 
-        While a directory is offline, a partition that is nowhere may lie there: it is offline too.
+        A partition that has no replica on this node is offline, and so is, while a directory is
+        offline, one that is nowhere: it may lie there.
         """
         wanted = list(self.image.topics.values())
         known: set[tuple[str, int]] = set()
         for topic in wanted:
             for image in topic.partitions:
                 known.add((topic.name, image.index))
-                if self.log_dirs.any_offline and self.log_dirs.find(topic, image.index) is None:
+                away = self.node_id not in image.replicas
+                lost = self.log_dirs.any_offline and self.log_dirs.find(topic, image.index) is None
+                if away or lost:
                     self.partitions.take_offline(topic.name, topic.topic_id, image.index)
         self._set_strays_aside(known)
         self._purge_later()
@@ -388,7 +391,8 @@ class Broker:
     def _load_groups(self, partition: Partition) -> Later[None]:
         def take(stored: StoredRecords) -> None:
             self.groups.load(partition.index, stored.newest)
-            self.groups.forget_missing_topics(partition.index, self.image.topics)
+            if not partition.log.config.kstore_read_only:
+                self.groups.forget_missing_topics(partition.index, self.image.topics)
 
         return self._offsets_topic.load(partition, self.groups, take)
 

@@ -18,14 +18,15 @@ from pathlib import Path
 from kstore.broker.log_dirs import LogDirs
 from kstore.configs import LogConfig
 from kstore.errors import DirectoryFailure, KafkaError, StoreError
-from kstore.log.directory import DirectoryLock, identify, read_identity
+from kstore.log.directory import DirectoryLock, holds_data, identify, read_identity
 from kstore.log.files import Files
 from kstore.log.log import Log
-from kstore.log.properties import MetaProperties, format_uuid, random_uuid
+from kstore.log.properties import IMPORTED, MetaProperties, format_uuid, random_uuid
 from kstore.log.store import Store
+from kstore.metadata.sqlite_tree import METADATA_FILE
 from kstore.runtime import Runtime
 
-__all__ = ["open_log_dirs"]
+__all__ = ["open_log_dirs", "refuse_unknown_data"]
 
 log = logging.getLogger("kstore.log_dirs")
 
@@ -63,6 +64,36 @@ def open_log_dirs(
         metadata_directory=metadata,
         metadata_lock=opening.locks.get(metadata),
     )
+
+
+def refuse_unknown_data(
+    directories: Sequence[Path], metadata_directory: Path | None, files: Files | None = None
+) -> None:
+    """Raises StoreError if there are partitions, or metadata of Kafka, but no metadata of ours.
+
+    Nobody would know which topics they are: they would be strays, and stand in the way of topics
+    with the same names. What can't be read is left to `open_log_dirs`.
+    """
+    files = files or Files()
+    metadata = directories[0] if metadata_directory is None else metadata_directory
+    if files.exists(metadata / METADATA_FILE):
+        return
+    for path in dict.fromkeys([metadata, *directories]):
+        try:
+            mark = files.read_file(path / IMPORTED)
+            unknown = holds_data(files, path)
+        except OSError:
+            continue
+        if mark is not None:
+            raise StoreError(
+                f"{path} was imported, but the metadata made then are not in {metadata}: "
+                f"{mark.decode(errors='replace').strip()}"
+            )
+        if unknown:
+            raise StoreError(
+                f"{path} holds data but {metadata} no {METADATA_FILE}; `kstore import` takes over "
+                "the directories of a Kafka node"
+            )
 
 
 class _Opening:

@@ -130,8 +130,11 @@ class Partition(PartitionEnds):
         self, data: memoryview | bytes, now_ms: int, origin: Origin = Origin.CLIENT
     ) -> Appended:
         """Appends one batch of a client, or batches of our own; see `is_committed`."""
+        config = self.log.config
+        if config.kstore_read_only:
+            raise self._read_only()
         appended = self.log.append(data, now_ms=now_ms, origin=origin)
-        if not self.log.config.kstore_acks_all_flush:
+        if not config.kstore_acks_all_flush:
             self._committed(self.log.log_end_offset, appended)
         elif not appended.duplicate:
             self._commit_when_synced(self.log.log_end_offset, appended)
@@ -181,8 +184,11 @@ class Partition(PartitionEnds):
     def delete_records(self, offset: int) -> int:
         """Moves the log's start up to `offset` (-1: the high watermark); where it is then.
 
-        Raises KafkaError OFFSET_OUT_OF_RANGE, POLICY_VIOLATION for a topic that is only compacted.
+        Raises KafkaError OFFSET_OUT_OF_RANGE, POLICY_VIOLATION for a topic that is only compacted
+        or read-only.
         """
+        if self.log.config.kstore_read_only:
+            raise self._read_only()
         if self.log.config.cleanup_policy and "delete" not in self.log.config.cleanup_policy:
             raise KafkaError(ErrorCode.POLICY_VIOLATION)
         if offset == TO_HIGH_WATERMARK:
@@ -200,6 +206,11 @@ class Partition(PartitionEnds):
         if self.log.log_start_offset > start:
             self.disturb()
         return taken
+
+    def _read_only(self) -> KafkaError:
+        return KafkaError(
+            ErrorCode.POLICY_VIOLATION, f"Topic {self.topic} is read-only (kstore.read.only)."
+        )
 
     def disturb(self) -> None:
         """Makes everybody who waits look again: the partition is no longer what it was."""

@@ -60,6 +60,9 @@ COMMANDS = (
     Command("features", "features:features", "Show the features of a cluster."),
     Command("dump-log", "dump_log:dump_log", "Print log segments and their indexes."),
     Command("check", "check:check", "Check a data directory, without changing it."),
+    Command(
+        "import", "imports:import_directories", "Take over the data directories of a Kafka node."
+    ),
     Command("bench", "", "Measure a broker, or the embedded engine."),
     Command("aliases", "aliases:aliases", "Print aliases, so that kafka-topics means ours."),
     Command("version", "", "Print the version."),

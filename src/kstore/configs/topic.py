@@ -361,6 +361,11 @@ def _records() -> Iterable[Config]:
         at_least(0),
         "log.message.timestamp.after.max.ms",
     )
+    yield _switch(
+        "kstore.read.only",
+        "Whether nothing is appended, no records are deleted when asked, and the topic can't be "
+        "deleted. Retention and compaction go on unless they are switched off too.",
+    )
 
 
 def _replication() -> Iterable[Config]:

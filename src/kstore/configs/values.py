@@ -39,6 +39,7 @@ class LogConfig:
     flush_messages: int = (1 << 63) - 1
     flush_ms: int = (1 << 63) - 1
     kstore_acks_all_flush: bool = False
+    kstore_read_only: bool = False
     min_insync_replicas: int = 1
     producer_id_expiration_ms: int = 86_400_000
     min_cleanable_dirty_ratio: float = 0.5

@@ -14,6 +14,7 @@ from kstore.errors import DirectoryFailure, StoreError
 from kstore.log.aside import CORRUPT, put_aside
 from kstore.log.checkpoints import parse_offsets
 from kstore.log.files import Files
+from kstore.log.names import CLUSTER_METADATA, parse_directory
 from kstore.log.properties import (
     CLEAN_SHUTDOWN,
     CLEAN_SHUTDOWN_TEXT,
@@ -26,6 +27,7 @@ from kstore.log.properties import (
 
 __all__ = [
     "DirectoryLock",
+    "holds_data",
     "identify",
     "mark_clean",
     "read_identity",
@@ -104,6 +106,14 @@ def identify(
     if node_id is not None and node_id != found.node_id:
         raise StoreError(f"{path}: this is of node {found.node_id}, not {node_id}")
     return found
+
+
+def holds_data(files: Files, directory: Path) -> bool:
+    """Are there partitions in a data directory, or metadata of Kafka? Raises OSError."""
+    return directory.is_dir() and any(
+        name == CLUSTER_METADATA or ((parsed := parse_directory(name)) and not parsed.mark)
+        for name in files.directories(directory)
+    )
 
 
 def take_mark(files: Files, directory: Path) -> bool:

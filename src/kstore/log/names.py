@@ -14,6 +14,7 @@ from kstore.errors import ErrorCode, KafkaError
 
 __all__ = [
     "CLEANED",
+    "CLUSTER_METADATA",
     "DELETED",
     "INDEX",
     "LOG",
@@ -51,8 +52,11 @@ _MARKS = ("-delete", "-future", "-stray")
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
+CLUSTER_METADATA = "__cluster_metadata-0"
+"""The directory of a Kafka cluster's own metadata."""
+
 # Directories that stand in a data directory of Kafka but hold no partition that a broker serves.
-_FOREIGN = frozenset({"remote-log-index-cache", "__cluster_metadata-0", "lost+found"})
+_FOREIGN = frozenset({"remote-log-index-cache", CLUSTER_METADATA, "lost+found"})
 
 
 class PartitionName(NamedTuple):

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = [
     "CLEAN_SHUTDOWN",
     "CLEAN_SHUTDOWN_TEXT",
+    "IMPORTED",
     "LOCK",
     "META_PROPERTIES",
     "MOVED_FROM",
@@ -31,6 +32,8 @@ __all__ = [
 LOCK = ".lock"
 META_PROPERTIES = "meta.properties"
 PARTITION_METADATA = "partition.metadata"
+IMPORTED = "kstore-imported"
+"""In a data directory that was taken over from Kafka: where the metadata made then are."""
 MOVED_FROM = "kstore-moved-from"
 """In a partition that was moved here: the directory.id of where it was, until that is gone."""
 
@@ -67,6 +70,8 @@ class MetaProperties:
     cluster_id: str
     node_id: int
     directory_id: str
+    version: int = field(default=1, compare=False)
+    """Of what was read; 0 is that of Kafka with ZooKeeper. Version 1 is written."""
 
     def format(self) -> bytes:
         date = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime())
@@ -91,7 +96,7 @@ class MetaProperties:
         if not cluster_id or not node_id.isdigit():
             raise ValueError("cluster.id or node.id is missing")
         directory_id = values.get("directory.id") or format_uuid(random_uuid())
-        return cls(cluster_id, int(node_id), directory_id)
+        return cls(cluster_id, int(node_id), directory_id, int(version))
 
 
 def format_partition_metadata(topic_id: uuid.UUID) -> bytes:

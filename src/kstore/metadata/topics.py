@@ -217,6 +217,11 @@ def _delete(draft: Draft, key: str | UUID) -> TopicResult:
         )
     if topic is None:
         return TopicResult("" if isinstance(key, UUID) else key, unknown, None)
+    if topic.configs.get("kstore.read.only", "").lower() == "true":
+        refusal = KafkaError(
+            ErrorCode.POLICY_VIOLATION, f"Topic '{topic.name}' is read-only (kstore.read.only)."
+        )
+        return TopicResult(topic.name, refusal, topic)
     draft.remove_topic(topic)
     return TopicResult(topic.name, None, topic)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from uuid import UUID
 
 from kstore.errors import StoreError
 from kstore.metadata import layout
 from kstore.metadata.image import BrokerImage, PartitionImage, TopicImage
+from kstore.metadata.importing.records import RECORD_TYPES, decode_record
 from kstore.metadata.tree import Create, StoredNode
+from kstore.wire.codec import DecodeError
+from kstore.wire.schema import Message
+from tests.support.kraft import frame
+from tests.support.messages import random_message
 from tests.support.parsers import Parser, register
 
 BROKER = BrokerImage(1, "::1", 9092, "rack")
@@ -69,3 +75,20 @@ register(
         StoreError,
     )
 )
+
+
+def _records(message_type: type[Message], version: int) -> list[bytes]:
+    choices = random.Random(f"{message_type.__name__} v{version}")
+    return [frame(random_message(message_type, version, choices), version)]
+
+
+for _type in RECORD_TYPES.values():
+    for _version in _type.VERSIONS:
+        register(
+            Parser(
+                f"Kafka's {_type.__name__} v{_version}",
+                decode_record,
+                partial(_records, _type, _version),
+                DecodeError,
+            )
+        )

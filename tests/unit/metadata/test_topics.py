@@ -261,6 +261,13 @@ class TestDelete:
         metadata.delete("three")
         assert metadata.paths() == empty
 
+    def test_one_that_is_read_only_stays(self, metadata):
+        (made,) = metadata.create(NewTopic("t", configs={"kstore.read.only": "True"}))
+        results = metadata.delete("t", made.topic.topic_id)
+        assert errors(results) == [ErrorCode.POLICY_VIOLATION] * 2
+        assert "read-only" in results[0].error.message
+        assert metadata.image.topics["t"] is made.topic
+
     def test_what_is_not_there(self, metadata):
         metadata.create(NewTopic("t"))
         results = metadata.delete("other", uuid4(), "t", "t", UUID(int=0))
