@@ -278,7 +278,7 @@ class TransactionCoordinator:
                     shard.forget(transactional_id, expiration_ms)
                 yield
             if expired:
-                logger.info("%d expired transactional ids are forgotten", len(expired))
+                logger.info("Forgot %d transactional ids that had expired", len(expired))
             yield
 
     def _take_turns(self, work: Iterator[None]) -> None:

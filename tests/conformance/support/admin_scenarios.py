@@ -16,6 +16,8 @@ TOPIC_RESOURCE = 2
 BROKER_RESOURCE = 4
 TIMEOUT_MS = 30_000
 METADATA_VERSION = "metadata.version"
+TRANSACTION_VERSION = "transaction.version"
+SAFE_DOWNGRADE = 2
 METADATA_LEVEL = 30  # 4.3-IV0
 
 
@@ -150,6 +152,13 @@ def ask_update_features(question: Any, world: Any) -> None:
     assert refused.error_message.startswith("The update failed for all features since")
     for name, level in ((METADATA_VERSION, 999), (METADATA_VERSION, -1), ("no.such.feature", 1)):
         assert asked(name, level).error_code is ErrorCode.invalid_update_version
+    assert asked(TRANSACTION_VERSION, 1).error_code is ErrorCode.invalid_update_version
+    if question.version == 0:  # knows another switch
+        return
+    assert asked(TRANSACTION_VERSION, 1, SAFE_DOWNGRADE).error_code is ErrorCode.none
+    wrong_way = asked(TRANSACTION_VERSION, 2, SAFE_DOWNGRADE)
+    assert wrong_way.error_code is ErrorCode.invalid_update_version
+    assert asked(TRANSACTION_VERSION, 2).error_code is ErrorCode.none
 
 
 def ask_describe_quorum(question: Any, world: Any) -> None:
