@@ -25,7 +25,7 @@ NATIVE := $(wildcard src/kstore/_native/*.pyx src/kstore/_native/*.pxd src/kstor
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test lint types package check conformance conformance-full bench bench-compare bench-history torture sanitize clean
+.PHONY: help serve test lint types package check conformance conformance-full bench bench-compare bench-upkeep bench-history torture sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,12 @@ bench-compare: $(BUILT)  ## kstore, Kafka and Tansu in turn, an hour (JDK, Maven
 		$(if $(WARM_UP),--warm-up $(WARM_UP)) $(if $(CONTINUE),--continue)
 	$(if $(QUICK),,$(BIN)/python bench/report.py)
 	$(if $(QUICK),,$(BIN)/python -m bench.compare.plots)
+
+bench-upkeep: $(BUILT)  ## compaction beside Kafka's cleaner, produce beside compaction and retention, 20 minutes; QUICK=1
+	$(BIN)/python bench/compaction.py $(if $(QUICK),--quick,--output bench/results/compaction.json)
+	$(BIN)/python bench/beside.py $(if $(QUICK),--quick,--output bench/results/beside.json)
+	$(if $(QUICK),,$(BIN)/python bench/report.py)
+	$(if $(QUICK),,$(BIN)/python bench/upkeep_report.py)
 
 bench-history: $(BUILT)  ## the micro benchmarks of the last COMMITS (5) commits, by asv, in build/asv
 	$(RETRY) $(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[bench]'

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench import upkeep_report
 from bench.compare import report as comparison
 from bench.compare.results import read_all
 from tools.generated_page import finish
@@ -248,6 +249,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "group_commit": group_commit,
     "recovery": recovery,
     "start_scale": start_scale,
+    "upkeep_targets": upkeep_report.targets,
+    "upkeep_picture": upkeep_report.picture,
+    "upkeep_figures": upkeep_report.figures,
     "engine": engine,
     "records": records,
 }

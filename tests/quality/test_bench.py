@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import kafka_cleaner
 from bench.compare import load
 from bench.compare.results import read_all
 
@@ -23,6 +24,10 @@ TINY = {
     "bench/start_scale.py": ["--partitions", "20", "--rounds", "1"],
     "bench/segments.py": ["--rounds", "1", "--megabytes", "40"],
     "bench/steps.py": ["--count", "20"],
+    "bench/compaction.py": [
+        *("--gb", "0.003", "--keys", "5000", "--pairs", "1", "--cases", "none-100,zstd-1000"),
+        "--without-kafka",
+    ],
 }
 
 
@@ -38,6 +43,52 @@ def test_a_benchmark_runs(script: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(output.read_text())["results"]
+
+
+@pytest.mark.parametrize("work", ["retention", pytest.param("compaction", marks=pytest.mark.slow)])
+def test_the_load_beside_upkeep_runs(work: str, tmp_path: Path) -> None:
+    if reason := load.why_unavailable():
+        pytest.skip(reason)
+    output = tmp_path / "result.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "bench/beside.py", "--quick", "--works", work, "--segments", "20"),
+            *("--gb", "0.01", "--seconds", "0.2", "--directory", str(tmp_path / "data")),
+            *("--output", str(output)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(output.read_text())["results"][work]
+    assert found["p99_ratio"] > 0
+    assert found["busy_s"] > 0
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.jdk
+def test_kafkas_cleaner_cleans_the_same(tmp_path: Path) -> None:
+    """The script itself compares how many keys and bytes each side has kept."""
+    if reason := kafka_cleaner.why_unavailable():
+        pytest.skip(reason)
+    output = tmp_path / "result.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "bench/compaction.py", "--gb", "0.01", "--keys", "20000"),
+            *("--pairs", "1", "--cases", "none-100", "--directory", str(tmp_path / "data")),
+            *("--output", str(output)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(output.read_text())["results"]["none-100"]
+    assert found["mb_per_s"]["kafka"][0] > 0
+    assert found["map_bytes_per_key"] <= 27.5
 
 
 def test_the_comparison_runs(tmp_path: Path) -> None:

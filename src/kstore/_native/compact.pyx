@@ -6,13 +6,16 @@ the caller, who decides and calls the function for one batch. Each batch's CRC i
 anything in it is believed, and nothing is written of a batch that is not sound. Offsets never
 change. One thread at a time may use a filter; it need not always be the same.
 
+Records are read in groups: the keys of a group are hashed first, and the map's memory for all of
+them is fetched at once, before the first is looked up.
+
 Sources: Kafka's Cleaner, MemoryRecords.filterTo.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t
 from libc.string cimport memcpy
 
 from kstore._native.batch cimport (
@@ -21,7 +24,7 @@ from kstore._native.batch cimport (
     write_header,
 )
 from kstore._native.cursor cimport Cursor, read_int8
-from kstore._native.key_map cimport KeyMap
+from kstore._native.key_map cimport KeyHash, KeyMap
 from kstore._native.records cimport (
     NO_FAULT, Walk, next_record, put_varint, raise_fault, read_varint, read_varlong, start_walk,
     varint_size,
@@ -56,6 +59,7 @@ cdef enum:
 cdef enum:
     MAX_GROWTH = 14  # bytes that a record may be longer with another timestamp delta
     NOT_PLAIN = CODEC_MASK | TRANSACTIONAL_BIT | CONTROL_BIT
+    GROUP = 16       # records that are read before the map is asked; the processor fetches no more
 
 globals().update(
     OTHER=<int> OTHER, FULL=<int> FULL, BY_KEY=<int> BY_KEY, KEEP_ALL=<int> KEEP_ALL,
@@ -63,11 +67,68 @@ globals().update(
     REWRITTEN=<int> REWRITTEN, EMPTIED=<int> EMPTIED,
 )
 
+# A record that was read, and where it stands in the walk's bytes.
+cdef struct Seen:
+    KeyHash key
+    bint has_key
+    bint is_tombstone
+    int64_t offset
+    int64_t timestamp
+    Py_ssize_t start
+    Py_ssize_t end
+
+# Neighbouring records that are kept.
+cdef struct Run:
+    Py_ssize_t start
+    Py_ssize_t end
+
 
 cdef int check_position(Py_ssize_t position, Py_ssize_t size) except -1:
     if not 0 <= position <= size:
         raise IndexError(f"no position {position} in {size} bytes")
     return 0
+
+
+cdef int start_plain(
+    const unsigned char *bytes, Py_ssize_t size, Py_ssize_t position, Walk *walk
+) noexcept nogil:
+    """Begins the walk through the batch at `position`; SOUND, OTHER if it is not plain, or a fault.
+
+    The walk's end is the batch's.
+    """
+    cdef Header header
+    cdef int why = check_bytes(bytes + position, size - position, True, &header)
+    if why != SOUND:
+        return why
+    if header.attributes & NOT_PLAIN:
+        return OTHER
+    size = LOG_OVERHEAD + <Py_ssize_t> header.batch_length
+    start_walk(walk, &header, bytes, position + HEADER_SIZE, position + size)
+    return SOUND
+
+
+cdef int read_group(
+    KeyMap map, Walk *walk, int64_t from_offset, bint hashed, Seen *group
+) noexcept nogil:
+    """Reads the next records from an offset on, at most GROUP; how many. Fewer: that was all, or
+    there is a fault. Their keys are `hashed` or not."""
+    cdef int count = 0
+    cdef Seen *seen
+    cdef Py_ssize_t start = walk.cursor.position
+    while count < GROUP and next_record(walk):
+        if walk.offset >= from_offset:
+            seen = group + count
+            seen.has_key = walk.record.key_size >= 0
+            seen.is_tombstone = walk.record.value_size < 0
+            seen.offset = walk.offset
+            seen.timestamp = walk.timestamp
+            seen.start = start
+            seen.end = walk.cursor.position
+            if hashed and seen.has_key:
+                map.hash_key(walk.record.key, walk.record.key_size, &seen.key)
+            count += 1
+        start = walk.cursor.position
+    return count
 
 
 # Keys into the map
@@ -78,14 +139,15 @@ cdef int map_records(KeyMap map, Walk *walk, int64_t from_offset) noexcept nogil
     `latest_offset` moves with each record, so that a batch with more keys than the map has room
     for is done in several passes.
     """
-    while next_record(walk):
-        if walk.offset < from_offset:
-            continue
-        if walk.record.key_size >= 0 and not map.set_offset(
-            walk.record.key, walk.record.key_size, walk.offset
-        ):
-            return FULL
-        map.latest_offset = walk.offset
+    cdef Seen group[GROUP]
+    cdef int count = GROUP
+    cdef int index
+    while count == GROUP:
+        count = read_group(map, walk, from_offset, True, group)
+        for index in range(count):
+            if group[index].has_key and not map.set_offset(&group[index].key, group[index].offset):
+                return FULL
+            map.latest_offset = group[index].offset
     if walk.fault != NO_FAULT:
         return BAD_RECORD
     if last_offset_of(&walk.header) >= from_offset:
@@ -101,10 +163,8 @@ def map_run(KeyMap map not None, data, Py_ssize_t position, int64_t from_offset)
     compressed, of a transaction, or a marker. Raises KafkaError for a batch whose records are bad.
     """
     cdef Py_buffer buffer
-    cdef Header header
     cdef Walk walk
     cdef const unsigned char *bytes
-    cdef Py_ssize_t size
     cdef int why = SOUND
     PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
     try:
@@ -112,19 +172,14 @@ def map_run(KeyMap map not None, data, Py_ssize_t position, int64_t from_offset)
         check_position(position, buffer.len)
         with nogil:
             while True:
-                why = check_bytes(bytes + position, buffer.len - position, True, &header)
+                why = start_plain(bytes, buffer.len, position, &walk)
                 if why != SOUND:
                     break
-                size = LOG_OVERHEAD + <Py_ssize_t> header.batch_length
-                if header.attributes & NOT_PLAIN:
-                    why = OTHER
-                    break
-                if last_offset_of(&header) >= from_offset:
-                    start_walk(&walk, &header, bytes, position + HEADER_SIZE, position + size)
+                if last_offset_of(&walk.header) >= from_offset:
                     why = map_records(map, &walk, from_offset)
                     if why != SOUND:
                         break
-                position += size
+                position = walk.cursor.end
     finally:
         PyBuffer_Release(&buffer)
     if why == BAD_RECORD:
@@ -175,8 +230,10 @@ cdef class RecordFilter:
     cdef unsigned char *output
     cdef Py_ssize_t size
     cdef Py_ssize_t capacity
-    cdef unsigned char *kept
-    cdef Py_ssize_t kept_capacity
+    cdef Run *runs   # what is kept of the batch at hand
+    cdef Py_ssize_t run_count
+    cdef Py_ssize_t run_capacity
+    cdef Py_ssize_t kept_size
     cdef readonly int64_t records_read
     cdef readonly int64_t records_kept
     cdef readonly int64_t records_without_key
@@ -191,7 +248,7 @@ cdef class RecordFilter:
 
     def __dealloc__(self):
         PyMem_RawFree(self.output)
-        PyMem_RawFree(self.kept)
+        PyMem_RawFree(self.runs)
 
     @property
     def output_size(self):
@@ -210,38 +267,33 @@ cdef class RecordFilter:
         OTHER also for batches whose last offset is among `others`.
         """
         cdef Py_buffer buffer
-        cdef Header header
         cdef Walk walk
         cdef const unsigned char *bytes
-        cdef Py_ssize_t size
         cdef int why = SOUND
         cdef int became = DROPPED
         cdef const int64_t *others = <const int64_t *> <const char *> self.others
         cdef Py_ssize_t other_count = len(self.others) // <Py_ssize_t> sizeof(int64_t)
-        walk.fault = NO_FAULT
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
         try:
             bytes = <const unsigned char *> buffer.buf
             check_position(position, buffer.len)
             with nogil:
                 while True:
-                    why = check_bytes(bytes + position, buffer.len - position, True, &header)
-                    if why != SOUND:
-                        break
-                    if header.attributes & NOT_PLAIN or is_among(
-                        others, other_count, last_offset_of(&header)
+                    why = start_plain(bytes, buffer.len, position, &walk)
+                    if why == SOUND and is_among(
+                        others, other_count, last_offset_of(&walk.header)
                     ):
                         why = OTHER
+                    if why != SOUND:
                         break
-                    size = LOG_OVERHEAD + <Py_ssize_t> header.batch_length
-                    start_walk(&walk, &header, bytes, position + HEADER_SIZE, position + size)
                     became = self.filter_batch(bytes + position, &walk, BY_KEY, False, False)
                     if became < 0:
                         break
-                    position += size
+                    position = walk.cursor.end
         finally:
             PyBuffer_Release(&buffer)
-        raise_failure(became, &walk)
+        if became < 0:
+            raise_failure(became, &walk)
         return position, why
 
     def rewrite(
@@ -275,33 +327,35 @@ cdef class RecordFilter:
                 PyBuffer_Release(&buffer)
         finally:
             PyBuffer_Release(&whole)
-        raise_failure(became, &walk)
+        if became < 0:
+            raise_failure(became, &walk)
         return became
 
     cdef int filter_batch(
         self, const unsigned char *batch, Walk *walk, int keep, bint keep_empty, bint set_horizon
     ) noexcept nogil:
         """What becomes of the batch whose records `walk` is before; FAILED, NO_MEMORY."""
-        cdef Walk second = walk[0]
+        cdef Seen group[GROUP]
         cdef Header *header = &walk.header
         cdef int32_t kept_count = 0
         cdef int64_t max_timestamp = -1
-        cdef bint is_tombstone
-        if keep != KEEP_NONE:
-            if walk.fault == NO_FAULT and not self.reserve_marks(header.record_count):
-                return NO_MEMORY
-            while next_record(walk):
-                self.records_read += 1
-                if keep == BY_KEY and not self.is_kept(walk):
-                    self.kept[walk.index - 1] = 0
+        cdef int count = GROUP if keep != KEEP_NONE else 0
+        cdef int index
+        self.run_count = 0
+        self.kept_size = 0
+        while count == GROUP:
+            count = read_group(self.map, walk, INT64_MIN, keep == BY_KEY, group)
+            self.records_read += count
+            for index in range(count):
+                if keep == BY_KEY and not self.is_kept(header, group + index):
                     continue
-                self.kept[walk.index - 1] = 1
+                if not self.note_kept(group + index):
+                    return NO_MEMORY
                 kept_count += 1
-                max_timestamp = max(max_timestamp, walk.timestamp)
-                is_tombstone = walk.record.value_size < 0
-                set_horizon = set_horizon or is_tombstone
-            if walk.fault != NO_FAULT:
-                return FAILED
+                max_timestamp = max(max_timestamp, group[index].timestamp)
+                set_horizon = set_horizon or group[index].is_tombstone
+        if keep != KEEP_NONE and walk.fault != NO_FAULT:
+            return FAILED
         self.records_kept += kept_count
         if kept_count == 0:
             return self.put_empty(header) if keep_empty else DROPPED
@@ -311,32 +365,43 @@ cdef class RecordFilter:
             return self.put_copy(batch, LOG_OVERHEAD + <Py_ssize_t> header.batch_length)
         if header.attributes & LOG_APPEND_TIME_BIT:
             max_timestamp = header.max_timestamp
-        return self.put_rewritten(&second, kept_count, max_timestamp, set_horizon)
-
-    cdef bint is_kept(self, const Walk *walk) noexcept nogil:
-        """Is this the last value of its key, or a tombstone that is still needed?"""
-        if walk.offset > self.map.latest_offset:
-            return True
-        if walk.record.key_size < 0:
-            self.records_without_key += 1
-            return False
-        if walk.offset < self.map.find_offset(walk.record.key, walk.record.key_size):
-            return False
-        return (
-            walk.record.value_size >= 0
-            or not walk.header.attributes & DELETE_HORIZON_BIT
-            or self.now_ms < walk.header.base_timestamp
+        return self.put_rewritten(
+            header, walk.cursor.data, kept_count, max_timestamp, set_horizon
         )
 
-    cdef bint reserve_marks(self, Py_ssize_t count) noexcept nogil:
-        """Room for a mark per record; the walk has compared their count with the bytes there."""
+    cdef bint is_kept(self, const Header *header, const Seen *seen) noexcept nogil:
+        """Is this the last value of its key, or a tombstone that is still needed?"""
+        if seen.offset > self.map.latest_offset:
+            return True
+        if not seen.has_key:
+            self.records_without_key += 1
+            return False
+        if seen.offset < self.map.find_offset(&seen.key):
+            return False
+        return (
+            not seen.is_tombstone
+            or not header.attributes & DELETE_HORIZON_BIT
+            or self.now_ms < header.base_timestamp
+        )
+
+    cdef bint note_kept(self, const Seen *seen) noexcept nogil:
+        """Takes note that a record is kept; False without memory."""
         cdef void *grown
-        if count > self.kept_capacity:
-            grown = PyMem_RawRealloc(self.kept, count)
+        cdef Py_ssize_t capacity
+        self.kept_size += seen.end - seen.start
+        if self.run_count > 0 and self.runs[self.run_count - 1].end == seen.start:
+            self.runs[self.run_count - 1].end = seen.end
+            return True
+        if self.run_count == self.run_capacity:
+            capacity = max(<Py_ssize_t> 64, 2 * self.run_capacity)
+            grown = PyMem_RawRealloc(self.runs, capacity * sizeof(Run))
             if grown == NULL:
                 return False
-            self.kept = <unsigned char *> grown
-            self.kept_capacity = count
+            self.runs = <Run *> grown
+            self.run_capacity = capacity
+        self.runs[self.run_count].start = seen.start
+        self.runs[self.run_count].end = seen.end
+        self.run_count += 1
         return True
 
     cdef unsigned char *room(self, Py_ssize_t size) noexcept nogil:
@@ -375,21 +440,22 @@ cdef class RecordFilter:
         return EMPTIED
 
     cdef int put_rewritten(
-        self, Walk *walk, int32_t kept_count, int64_t max_timestamp, bint set_horizon
+        self, const Header *header, const unsigned char *records, int32_t kept_count,
+        int64_t max_timestamp, bint set_horizon
     ) noexcept nogil:
-        """The records that are marked, in a batch of their own with the same offsets.
+        """The runs that are kept, in a batch of their own with the same offsets.
 
         A delete horizon stands in the place of the base timestamp, so the timestamps of all records
         are counted from there; else records are copied as they are.
         """
-        cdef Header made = walk.header
-        cdef Py_ssize_t start = walk.cursor.position
-        cdef Py_ssize_t needed = (
-            HEADER_SIZE + walk.cursor.end - start + <Py_ssize_t> kept_count * MAX_GROWTH
+        cdef Header made = header[0]
+        cdef unsigned char *to = self.room(
+            HEADER_SIZE + self.kept_size + <Py_ssize_t> kept_count * MAX_GROWTH
         )
-        cdef unsigned char *to = self.room(needed)
         cdef unsigned char *at
+        cdef const Run *run
         cdef int64_t shift = 0
+        cdef Py_ssize_t index
         if to == NULL:
             return NO_MEMORY
         made.attributes &= ~CODEC_MASK
@@ -398,16 +464,15 @@ cdef class RecordFilter:
         if set_horizon:
             made.attributes |= DELETE_HORIZON_BIT
             made.base_timestamp = self.delete_horizon_ms
-            shift = wrapping_sum(walk.header.base_timestamp, -self.delete_horizon_ms)
+            shift = wrapping_sum(header.base_timestamp, -self.delete_horizon_ms)
         at = to + HEADER_SIZE
-        while next_record(walk):
-            if self.kept[walk.index - 1]:
-                if shift == 0:
-                    memcpy(at, walk.cursor.data + start, walk.cursor.position - start)
-                    at += walk.cursor.position - start
-                else:
-                    at = put_shifted(at, walk, start, shift)
-            start = walk.cursor.position
+        for index in range(self.run_count):
+            run = self.runs + index
+            if shift == 0:
+                memcpy(at, records + run.start, run.end - run.start)
+                at += run.end - run.start
+            else:
+                at = put_shifted(at, records, run, shift)
         made.batch_length = <int32_t> (at - to - LOG_OVERHEAD)
         write_header(to, &made)
         self.size += at - to
@@ -415,23 +480,31 @@ cdef class RecordFilter:
 
 
 cdef unsigned char *put_shifted(
-    unsigned char *at, const Walk *walk, Py_ssize_t start, int64_t shift
+    unsigned char *at, const unsigned char *records, const Run *run, int64_t shift
 ) noexcept nogil:
-    """The record that `walk` has passed, and which begins at `start`, with another delta."""
-    cdef Cursor cursor = walk.cursor
-    cdef int64_t delta = wrapping_sum(walk.record.timestamp_delta, shift)
+    """The records of a run, which are known to be sound, with other timestamp deltas."""
+    cdef Cursor cursor
     cdef int8_t attributes
-    cdef Py_ssize_t rest
-    cursor.position = start
-    read_varint(&cursor)
-    attributes = read_int8(&cursor)
-    read_varlong(&cursor)
-    rest = walk.cursor.position - cursor.position
-    at = put_varint(at, 1 + varint_size(delta) + rest)
-    at[0] = <unsigned char> attributes
-    at = put_varint(at + 1, delta)
-    memcpy(at, walk.cursor.data + cursor.position, rest)
-    return at + rest
+    cdef int64_t delta
+    cdef Py_ssize_t rest, end
+    cursor.data = records
+    cursor.position = run.start
+    cursor.end = run.end
+    cursor.flexible = False
+    cursor.failed = False
+    while cursor.position < run.end:
+        end = read_varint(&cursor)
+        end += cursor.position
+        attributes = read_int8(&cursor)
+        delta = wrapping_sum(read_varlong(&cursor), shift)
+        rest = end - cursor.position
+        at = put_varint(at, 1 + varint_size(delta) + rest)
+        at[0] = <unsigned char> attributes
+        at = put_varint(at + 1, delta)
+        memcpy(at, records + cursor.position, rest)
+        at += rest
+        cursor.position = end
+    return at
 
 
 cdef bint is_among(const int64_t *sorted, Py_ssize_t count, int64_t number) noexcept nogil:
@@ -451,6 +524,5 @@ cdef bint is_among(const int64_t *sorted, Py_ssize_t count, int64_t number) noex
 cdef int raise_failure(int became, const Walk *walk) except -1:
     if became == NO_MEMORY:
         raise MemoryError
-    if became == FAILED:
-        raise_fault(walk)
+    raise_fault(walk)
     return 0

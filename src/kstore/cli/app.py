@@ -63,6 +63,7 @@ COMMANDS = (
     Command(
         "import", "imports:import_directories", "Take over the data directories of a Kafka node."
     ),
+    Command("profile", "", "Say what compaction or retention would reclaim, without doing it."),
     Command("bench", "", "Measure a broker, or the embedded engine."),
     Command("aliases", "aliases:aliases", "Print aliases, so that kafka-topics means ours."),
     Command("version", "", "Print the version."),

@@ -49,6 +49,10 @@ def _dispatch(words: list[str]) -> int:
             from kstore.cli.bench.app import run_bench
 
             return run_bench(words_of_bench)
+        case ["profile", *words_of_profile]:
+            from kstore.cli.profile import run_profile
+
+            return run_profile(words_of_profile)
         case ["version"] | ["--version"]:
             from kstore.cli.version import version
 

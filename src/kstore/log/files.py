@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FILE_ERRNOS", "TEMPORARY_ERRNOS", "Files"]
+__all__ = ["FILE_ERRNOS", "TEMPORARY_ERRNOS", "Files", "ReadOnlyFiles"]
 
 # After these errors nothing is broken: the same call may succeed once there is room again.
 TEMPORARY_ERRNOS = frozenset(
@@ -112,6 +112,11 @@ class Files:
             filled += count
         return filled
 
+    def read_ahead(self, descriptor: int, size: int, position: int) -> None:
+        """Asks for bytes that will be read soon; does not wait for them."""
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, position, size, os.POSIX_FADV_WILLNEED)
+
     def is_resident(self, descriptor: int, size: int, position: int) -> bool:
         """Whether the last of `size` bytes at `position` is in memory, so that none is waited for.
 
@@ -195,6 +200,15 @@ class Files:
     def sync(self, descriptor: int) -> None:
         """Returns when the file's bytes, mapped writes included, and its size are on the disk."""
         os.fdatasync(descriptor)
+
+    def begin_sync(self, descriptor: int, size: int, position: int) -> None:
+        """Has the system begin to bring bytes to the disk that were just written; does not wait.
+
+        What is asked for is to forget them: Linux then begins to write those that are not on the
+        disk yet, and keeps them.
+        """
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, position, size, os.POSIX_FADV_DONTNEED)
 
     def sync_directory(self, directory: Path) -> None:
         """Makes names that were created, renamed or deleted in `directory` last."""
@@ -311,3 +325,12 @@ def _lock_record(descriptor: int) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     else:
         fcntl.fcntl(descriptor, command, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+
+
+class ReadOnlyFiles(Files):
+    """The real file system for those who only look: whatever is opened is opened to be read."""
+
+    def open(self, path: Path, *, create: bool = False) -> int:
+        if create:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return self.open_to_read(path)

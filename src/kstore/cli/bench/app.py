@@ -12,17 +12,20 @@ from kstore.cli.bench.options import (
     AppendOptions,
     ColumnsOptions,
     CommonOptions,
+    CompactionOptions,
     ConnectionsOptions,
     EndToEndOptions,
     FetchOptions,
     LookupOptions,
     ProduceOptions,
     ReadOptions,
+    RetentionOptions,
 )
-from kstore.cli.bench.plot import check_plot, draw
+from kstore.cli.bench.plot import draw
 from kstore.cli.bench.result import Outcome
 from kstore.cli.bench.workloads import list_workloads
 from kstore.cli.errors import CallError
+from kstore.cli.plots import check_plot
 
 __all__ = ["BENCHMARKS", "Benchmark", "run_bench"]
 
@@ -44,6 +47,8 @@ BENCHMARKS = (
     Benchmark("read", ReadOptions, "embedded:bench_read"),
     Benchmark("lookup", LookupOptions, "embedded:bench_lookup"),
     Benchmark("columns", ColumnsOptions, "embedded:bench_columns"),
+    Benchmark("compaction", CompactionOptions, "upkeep:bench_compaction"),
+    Benchmark("retention", RetentionOptions, "upkeep:bench_retention"),
 )
 
 _HELP_WORDS = ("--help", "-h", "help")

@@ -44,7 +44,7 @@ def records_per_batch(load: Load) -> int:
 
 
 class Values:
-    """Values of `record_size` bytes, cut out of one text that is made from a seed."""
+    """Values of `record_size` bytes, cut out of one `text` that is made from a seed."""
 
     def __init__(self, load: Load, seed: int, total_size: int) -> None:
         """`total_size`: about how many bytes of values will be wanted."""
@@ -53,12 +53,12 @@ class Values:
         words = ["".join(self._chance.choices(_LETTERS, k=3 + n % 7)) for n in range(_WORD_COUNT)]
         size = max(2 * self._size, min(total_size, _TEXT_SIZE))
         text = " ".join(self._chance.choices(words, k=size // _WORD_SIZE + 1))
-        self._text = text.encode()
+        self.text = text.encode()
 
     def take(self, count: int) -> list[bytes]:
-        last = len(self._text) - self._size
+        last = len(self.text) - self._size
         starts = [self._chance.randrange(last) for _ in range(count)]
-        return [self._text[start : start + self._size] for start in starts]
+        return [self.text[start : start + self._size] for start in starts]
 
 
 def _make_batch(load: Load, values: list[bytes]) -> Batch:

@@ -19,6 +19,7 @@ __all__ = [
     "AppendOptions",
     "ColumnsOptions",
     "CommonOptions",
+    "CompactionOptions",
     "ConnectionsOptions",
     "EmbeddedOptions",
     "EndToEndOptions",
@@ -27,6 +28,8 @@ __all__ = [
     "LookupOptions",
     "ProduceOptions",
     "ReadOptions",
+    "RetentionOptions",
+    "StoreOptions",
 ]
 
 _COMPRESSION_TYPES = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -204,8 +207,8 @@ class ConnectionsOptions(LoadOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedOptions(CommonOptions):
-    """What every benchmark of the embedded engine takes."""
+class StoreOptions(CommonOptions):
+    """What every benchmark takes that makes a store of its own."""
 
     data_dir: Annotated[
         Path | None,
@@ -215,6 +218,12 @@ class EmbeddedOptions(CommonOptions):
             help="Where to make the log; it is deleted at the end.",
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedOptions(StoreOptions):
+    """What every benchmark of appends and reads takes."""
+
     fill_size: Annotated[
         int | None, typer.Option("--fill-size", min=1, help="Bytes of the log.")
     ] = None
@@ -245,3 +254,64 @@ class LookupOptions(ReadOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnsOptions(ReadOptions):
     """Measure reading a log of the embedded engine as numpy columns, and as records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpkeepOptions(StoreOptions):
+    """What the benchmarks of a log's old age take."""
+
+    segments: Annotated[
+        int | None, typer.Option("--segments", min=1, max=1_000_000, help="Of the log.")
+    ] = None
+    beside_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--beside-rate",
+            metavar="PER-SECOND",
+            min=0,
+            max=100_000,
+            help="Appends to another log, and reads of it, beside the work; 0: none.",
+        ),
+    ] = None
+    duration_s: Annotated[
+        float | None,
+        typer.Option(
+            "--duration", metavar="SECONDS", min=0.01, help="The same alone, before the work."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionOptions(UpkeepOptions):
+    """Measure compacting a log: per second, per byte kept, and what it does to others."""
+
+    keys: Annotated[
+        int | None, typer.Option("--keys", min=1, max=100_000_000, help="Different keys.")
+    ] = None
+    overwrite_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--overwrite-ratio", min=0, max=0.999, help="Share of records whose key came before."
+        ),
+    ] = None
+    distribution: Annotated[
+        str | None,
+        typer.Option("--distribution", metavar="uniform|zipf", help="Which key that is."),
+    ] = None
+    tombstone_share: Annotated[
+        float | None,
+        typer.Option("--tombstone-share", min=0, max=1, help="Of those, share without a value."),
+    ] = None
+    map_size: Annotated[
+        int | None,
+        typer.Option("--map-size", min=1024, help="Bytes for keys; without it, room for all."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionOptions(UpkeepOptions):
+    """Measure letting old segments go: per second, and what it does to others."""
+
+    fill_size: Annotated[
+        int | None, typer.Option("--fill-size", min=1, help="Bytes of values in the log.")
+    ] = None

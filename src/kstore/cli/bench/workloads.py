@@ -32,9 +32,13 @@ class Load:
     in_flight: int = 5  # requests without a reply, per connection
     fill_size: int = 256_000_000  # bytes of values to fill a topic with before it is read
     segments: int = 1  # of the log that is filled
-    fetch_size: int = (
-        1 << 20
-    )  # bytes of a partition in a reply, as Kafka's max.partition.fetch.bytes
+    # Bytes of a partition in a reply, as Kafka's max.partition.fetch.bytes.
+    fetch_size: int = 1 << 20
+    keys: int = 1_000_000  # different ones, of a log that is compacted
+    overwrite_ratio: float = 0.75  # share of records whose key came before
+    distribution: str = "uniform"  # which key that is; or zipf
+    tombstone_share: float = 0.0  # of these
+    beside_rate: float = 1000.0  # appends and reads of another log, per second each
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ _CROWD = replace(
 _ENGINE = Load(duration_s=3.0, warmup_s=0.5)
 _ENGINE_SMALL = replace(_ENGINE, record_size=100)
 _ENGINE_LARGE = replace(_ENGINE, batch_size=1_000_000)
+_COMPACTION = Load(record_size=1000, segments=10, duration_s=2.0)
+_RETENTION = Load(segments=1_000, fill_size=100_000_000, duration_s=2.0)
 _STEADY = Load(record_size=100, rate=20_000.0, in_flight=64)
 
 # The first of each benchmark is what runs without --workload.
@@ -152,6 +158,36 @@ WORKLOADS: Mapping[str, tuple[Workload, ...]] = {
         Workload("small-records", "100-byte records in batches of 16 KB", _ENGINE_SMALL),
         Workload(
             "zstd", "small-records, compressed", replace(_ENGINE_SMALL, compression_type="zstd")
+        ),
+    ),
+    "compaction": (
+        Workload("uniform", "1 million keys of 1 KB, three of four records overwrite", _COMPACTION),
+        Workload(
+            "zipf",
+            "uniform, but a few keys are written again most of the time",
+            replace(_COMPACTION, distribution="zipf"),
+        ),
+        Workload(
+            "small-records",
+            "5 million keys of 100 bytes, of 20 million records",
+            replace(_COMPACTION, record_size=100, keys=5_000_000),
+        ),
+        Workload(
+            "tombstones",
+            "uniform; a third of what overwrites deletes",
+            replace(_COMPACTION, tombstone_share=1 / 3),
+        ),
+        Workload("zstd", "uniform, compressed", replace(_COMPACTION, compression_type="zstd")),
+    ),
+    "retention": (
+        Workload("segments-1000", "1,000 segments of 100 KB", _RETENTION),
+        Workload(
+            "segments-10000", "10,000 segments of 10 KB", replace(_RETENTION, segments=10_000)
+        ),
+        Workload(
+            "large-segments",
+            "20 segments of 100 MB",
+            replace(_RETENTION, segments=20, fill_size=2_000_000_000, batch_size=1_000_000),
         ),
     ),
 }

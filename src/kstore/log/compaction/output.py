@@ -1,4 +1,5 @@
 """The segment that a compaction writes, under names that end in `.cleaned` until it is complete.
+`Nowhere` stands in its place where only its size is asked for.
 
 Belongs to the worker that writes it. Whatever a crash leaves of it is removed at load.
 """
@@ -10,15 +11,27 @@ from contextlib import suppress
 from kstore._native.index import SegmentIndexer
 from kstore._native.scan import index_run
 from kstore.errors import CorruptLogError
-from kstore.log.handles import Handles
+from kstore.log.handles import Handle, Handles
 from kstore.log.names import CLEANED
 from kstore.log.segment import Segment
 from kstore.log.transaction_index import AbortedTransaction, encode_aborted
 
-__all__ = ["Output"]
+__all__ = ["Nowhere", "Output"]
 
 _NO_EPOCHS = (1 << 31) - 1  # above all, so that none is told of
 _MAX_SIZE = (1 << 31) - 1
+_BEGIN_SIZE = 8 << 20
+
+
+class Nowhere:
+    """Counts what would be written."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.aborted: list[AbortedTransaction] = []
+
+    def append(self, data: bytes) -> None:
+        self.size += len(data)
 
 
 class Output:
@@ -29,6 +42,7 @@ class Output:
         self.size = 0
         self.aborted: list[AbortedTransaction] = []
         """Transactions whose markers stand in the segment."""
+        self._begun = 0
         self._files = handles.files
         self._handles = handles
         self._indexer = SegmentIndexer(first.base_offset, index_interval_bytes)
@@ -47,10 +61,17 @@ class Output:
             raise CorruptLogError(str(segment.path), self.size, "the segment would be too large")
         handle = self._handles.get(segment.path)
         self._files.write(handle.descriptor, data, self.size)
+        self._begin_sync(handle, self.size + len(data))
         index_run(data, len(data), self.size, self._indexer, _NO_EPOCHS)
         segment.offsets.spill()
         segment.times.spill()
         self.size += len(data)
+
+    def _begin_sync(self, handle: Handle, end: int) -> None:
+        """Has the disk begin what `finish` would else wait for all at once."""
+        if end - self._begun >= _BEGIN_SIZE:
+            self._files.begin_sync(handle.descriptor, end - self._begun, self._begun)
+            self._begun = end
 
     def finish(self, last: Segment) -> Segment:
         """Brings all of it to the disk.

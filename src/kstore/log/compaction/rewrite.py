@@ -29,7 +29,7 @@ from kstore._native.compact import (
 from kstore._native.key_map import KeyMap
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError, KafkaError
-from kstore.log.compaction.output import Output
+from kstore.log.compaction.output import Nowhere, Output
 from kstore.log.compaction.rules import LastBatches, Transactions, judge
 from kstore.log.compression import Codec, decompress
 from kstore.log.handles import Handles
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Counts", "Rewriter", "StoppedError"]
 
 _CHUNK_SIZE = 1 << 20
+_AHEAD_SIZE = 4 << 20  # what the disk is asked for while a chunk is worked on
 
 
 class StoppedError(Exception):
@@ -109,10 +110,12 @@ class Rewriter:
             map.reached(header.last_offset)
             return True
 
+        def mapped(size: int) -> None:
+            self.counts.bytes_mapped += size
+
         for segment in segments:
             position = segment.offsets.lookup(from_offset)
-            self.counts.bytes_mapped += segment.size - position
-            if not self._walk(segment, position, run, other, _nothing):
+            if not self._walk(segment, position, run, other, mapped):
                 return
         # Offsets behind the last batch may have been removed before.
         map.reached(end_offset - 1)
@@ -139,9 +142,22 @@ class Rewriter:
             output.discard()
             raise
 
+    def measure(
+        self,
+        segment: Segment,
+        map: KeyMap,
+        transactions: Transactions,
+        last: LastBatches,
+        now_ms: int,
+    ) -> int:
+        """Bytes that `rewrite` would keep of one segment; nothing is written."""
+        output = Nowhere()
+        self._fill(output, [segment], map, transactions, last, now_ms)
+        return output.size
+
     def _fill(
         self,
-        output: Output,
+        output: Output | Nowhere,
         group: Sequence[Segment],
         map: KeyMap,
         transactions: Transactions,
@@ -172,18 +188,20 @@ class Rewriter:
                 output.append(with_codec(kept.take(), codec, level_of(self._config, codec)))
             return True
 
-        def write() -> None:
+        counts, before = self.counts, self.counts.bytes_written
+
+        def write(size: int) -> None:
             made = kept.take()
             self.pause(len(made))
             output.append(made)
+            counts.bytes_read += size
+            counts.bytes_written = before + output.size
 
         for segment in group:
             self._walk(segment, 0, kept.run, other, write)
-            self.counts.bytes_read += segment.size
-        self.counts.bytes_written += output.size
-        self.counts.records_read += kept.records_read
-        self.counts.records_kept += kept.records_kept
-        self.counts.records_without_key += kept.records_without_key
+        counts.records_read += kept.records_read
+        counts.records_kept += kept.records_kept
+        counts.records_without_key += kept.records_without_key
 
     def pause(self, size: int) -> None:
         """Waits for as long as `size` bytes more ask for."""
@@ -196,14 +214,15 @@ class Rewriter:
         position: int,
         run: Callable[[bytes, int], tuple[int, int]],
         other: Callable[[BatchHeader, memoryview], bool],
-        after_chunk: Callable[[], None],
+        after_chunk: Callable[[int], None],
     ) -> bool:
         """Has `run` go through the batches from `position` on, and `other` decide about those that
-        it leaves; False as soon as the map is full."""
-        handle = self._handles.get(segment.path)
+        it leaves; False as soon as the map is full. `after_chunk` is told of bytes."""
+        files, handle = self._handles.files, self._handles.get(segment.path)
         wanted = _CHUNK_SIZE
         while position < segment.size:
             data = handle.read(min(wanted, segment.size - position), position)
+            files.read_ahead(handle.descriptor, _AHEAD_SIZE, position + len(data))
             self.pause(len(data))
             wanted = _CHUNK_SIZE
             at = 0
@@ -227,7 +246,7 @@ class Rewriter:
                     raise CorruptLogError(str(segment.path), position, "the batch is cut")
                 wanted = large.size
             position += at
-            after_chunk()
+            after_chunk(at)
         return True
 
 
@@ -244,7 +263,3 @@ def _marker(batch: memoryview) -> ControlType | None:
     for record in batch_records(parse_header(batch), batch):
         return parse_control_type(record)
     return None
-
-
-def _nothing() -> None:
-    pass
