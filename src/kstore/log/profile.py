@@ -3,7 +3,7 @@
 Reads the files as they lie, and may do so while a broker has them: no lock is taken or asked for,
 no file is opened to be written. What the broker has only in memory (the newest index entries) is
 found again in the batches. A segment that goes away while it is looked for is an OSError: the
-caller looks again. Compaction is the real one (`compaction.rewrite`), but that what it keeps is only
+caller looks again. Compaction is the real one (`compaction.rewrite`), but what it keeps is only
 counted.
 
 Any thread may use this; memory is bounded by the map of keys and the largest batch.

@@ -112,7 +112,7 @@ def _latencies(axes: Axes, result: UpkeepResult) -> None:
     distribution(axes, counted)
     axes.set_title("Appends to another log, and reads of it")
     p99 = [f"{name} {time_text(latency.percentile(99) / 1e6)}" for name, latency in counted]
-    axes.legend(p99, title="99th percentile", title_fontsize=8.5, loc="upper left")
+    axes.legend(p99, title="99th percentile", title_fontsize=8.5, loc="lower right")
 
 
 def _sizes(axes: Axes, result: UpkeepResult) -> None:
