@@ -42,8 +42,14 @@ DOORS: dict[str, tuple[str, ...]] = {
     "typer": ("kstore.cli",),
     "rich": ("kstore.cli",),
     "confluent_kafka": ("kstore.cli",),
-    "numpy": ("kstore.log",),
-    "matplotlib": ("kstore.cli.bench.plot",),
+    "numpy": ("kstore.log", "kstore.cli.bench.keyed"),
+    "matplotlib": (
+        "kstore.cli.plots",
+        "kstore.cli.profile_plot",
+        "kstore.cli.bench.plot",
+        "kstore.cli.bench.latency_plot",
+        "kstore.cli.bench.upkeep_plot",
+    ),
     "pytest": ("kstore.testing",),
     "kio": (),
 }

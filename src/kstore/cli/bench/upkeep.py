@@ -258,8 +258,6 @@ def _raise(error: BaseException | None) -> None:
 
 def _fill_old(log: Log, load: Load, seed: int, on_segments: Callable[[int], None]) -> None:
     """Segments of records that are two days old, and an active one of today."""
-    import numpy as np
-
     from kstore.cli.bench.batches import Values
 
     now_ms = time.time_ns() // 1_000_000
@@ -268,7 +266,7 @@ def _fill_old(log: Log, load: Load, seed: int, on_segments: Callable[[int], None
     for number in range(load.segments):
         log.append_columns(
             values.take(count),
-            timestamps_ms=np.full(count, now_ms - 2 * _DAY_MS, np.int64),
+            timestamps_ms=[now_ms - 2 * _DAY_MS] * count,
             compression=load.compression_type,
             batch_size=max(1, load.batch_size),
         )
