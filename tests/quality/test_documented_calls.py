@@ -13,6 +13,7 @@ import typer
 
 from kstore.cli.app import COMMANDS
 from kstore.cli.bench.app import BENCHMARKS
+from kstore.cli.profile import PROFILES
 from kstore.cli.serve import parser
 from tests.quality.tree import name_of, tracked_files
 
@@ -35,6 +36,8 @@ def options_of(command: str) -> set[str]:
     functions: list[Callable[..., Any]]
     if command == "bench":
         functions = [one.options for one in BENCHMARKS]
+    elif command == "profile":
+        functions = [*PROFILES.values()]
     else:
         (place,) = (one.function for one in COMMANDS if one.name == command)
         module, _, name = place.partition(":")

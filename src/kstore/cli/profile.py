@@ -47,7 +47,7 @@ from kstore.log.profile import (
 from kstore.metadata.image import MetadataImage
 from kstore.metadata.peek import peek
 
-__all__ = ["Profiled", "run_profile"]
+__all__ = ["PROFILES", "Profiled", "run_profile"]
 
 T = TypeVar("T")
 
@@ -99,16 +99,15 @@ class Profiled:
 
 def run_profile(words: Sequence[str]) -> int:
     """Runs `kstore profile` with the words behind it; gives its status. Raises `CommandError`."""
-    kinds: dict[str, Callable[..., None]] = {"compact": compact, "retention": retention}
     if not words or words[0] in _HELP_WORDS:
         print("Usage: kstore profile WHAT DIR [OPTIONS]\n")
         print("Say what of a data directory would be reclaimed, without changing it.\n\nWhat:")
-        for name, function in kinds.items():
+        for name, function in PROFILES.items():
             print(f"  {name:12}{(function.__doc__ or '').splitlines()[0]}")
         return 0 if words else CallError.status
-    if words[0] not in kinds:
-        raise CallError(f"nothing to profile called '{words[0]}'; there are: {', '.join(kinds)}")
-    status = call_with_words(kinds[words[0]], f"profile {words[0]}", words[1:])
+    if words[0] not in PROFILES:
+        raise CallError(f"nothing to profile called '{words[0]}'; there are: {', '.join(PROFILES)}")
+    status = call_with_words(PROFILES[words[0]], f"profile {words[0]}", words[1:])
     return status if isinstance(status, int) else 0
 
 
@@ -159,6 +158,9 @@ def retention(
             segments = place.try_again(_retention(place))
             profiled.append(Profiled(place.topic, place.partition, place.config, segments))
     _tell("retention", directory, profiled, json=json, plot=plot, columns=())
+
+
+PROFILES: dict[str, Callable[..., None]] = {"compact": compact, "retention": retention}
 
 
 def _compaction(
