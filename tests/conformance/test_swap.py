@@ -93,7 +93,7 @@ def fill_transactions(servers: str) -> None:
         send(inside, "transactions", number, value=b"inside")
         send(inside, "transactions", number + 1, value=b"inside too")
         send(outside, "transactions", number + 2, value=b"outside")
-        assert outside.flush(DEADLINE_S) == 0
+        assert inside.flush(DEADLINE_S) == outside.flush(DEADLINE_S) == 0
         if number % 3:
             inside.commit_transaction(DEADLINE_S)
         else:

@@ -469,6 +469,20 @@ def test_a_directory_of_zookeeper_times_is_refused(node: NodeDirectory) -> None:
         plan_of(node.path)
 
 
+def test_records_of_an_old_format_are_refused(node: NodeDirectory) -> None:
+    directory = node.partition("a-0", A)
+    (directory / "00000000000000000000.log").write_bytes(
+        b"\0" * 11 + b"\x20" + b"\0" * 4 + b"\1" + b"\0" * 20
+    )
+    with pytest.raises(StoreError, match="a format older than that of Kafka 0"):
+        plan_of(node.path)
+
+
+def test_zeros_are_no_old_format(node: NodeDirectory) -> None:
+    (node.partition("a-0", A) / "00000000000000000000.log").write_bytes(b"\0" * 40)
+    assert plan_of(node.path).rows[0].served == 1
+
+
 def test_directories_of_two_nodes_are_refused(node: NodeDirectory, tmp_path: Path) -> None:
     other = NodeDirectory(tmp_path / "other")
     meta = other.path / "meta.properties"

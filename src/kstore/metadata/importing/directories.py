@@ -1,8 +1,7 @@
 """What lies in the data directories of a Kafka node, looked at without changing anything.
 
 The directories are locked for as long as they are looked at, by both kinds of locks: no broker runs
-on them meanwhile. What is not a partition's directory, or is being deleted, is named and left
-alone. Any thread.
+on them meanwhile. What is no partition's directory is named and left alone. Any thread.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ __all__ = [
 ]
 
 _NO_TOPIC_ID = UUID(int=0)
+_MAGIC_AT = 16
+"""Where a batch, and a message before there were batches, says its format."""
 _MAX_PRODUCER_ID = (1 << 62) - 1
 """Ids above are none that Kafka gives out one after the other: some client made them up."""
 
@@ -61,7 +62,7 @@ class FoundPartition:
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
     """One data directory; `directory_id` is what Kafka's metadata call it, `closed` whether it was
-    closed cleanly."""
+    closed cleanly, `left_alone` the directories in it that hold no partition."""
 
     path: Path
     directory_id: UUID
@@ -152,7 +153,7 @@ def _look_at(files: Files, path: Path, identity: MetaProperties) -> DataDirector
         parsed = parse_directory(name)
         if parsed is not None and not parsed.mark:
             partitions.append(_look_at_partition(files, path / name, *parsed[:2]))
-        elif name != CLUSTER_METADATA:
+        elif name != CLUSTER_METADATA and (parsed is None or parsed.mark == "stray"):
             left_alone.append(name)
     closed = files.exists(path / CLEAN_SHUTDOWN)
     try:
@@ -164,12 +165,30 @@ def _look_at(files: Files, path: Path, identity: MetaProperties) -> DataDirector
 
 def _look_at_partition(files: Files, path: Path, topic: str, index: int) -> FoundPartition:
     found = files.scan(path)
-    size = sum(size for name, size in found if (parse_file(name) or ())[1:] == (LOG, ""))
+    logs = [(name, size) for name, size in found if (parse_file(name) or ())[1:] == (LOG, "")]
+    size = sum(size for _, size in logs)
+    _refuse_old_format(files, [path / name for name, size in logs if size])
     snapshots = [name for name, _ in found if (parse_file(name) or ())[1:] == (SNAPSHOT, "")]
     ids = [_highest_producer(files.read_file(path / name) or b"") for name in snapshots]
     return FoundPartition(
         topic, index, path, _topic_id(files, path), _epoch(files, path), max(ids, default=-1), size
     )
+
+
+def _refuse_old_format(files: Files, segments: Sequence[Path]) -> None:
+    """Raises StoreError if the oldest segment begins with records that kstore does not read."""
+    if not segments:
+        return
+    descriptor = files.open_to_read(segments[0])
+    try:
+        head = files.read(descriptor, _MAGIC_AT + 1, 0)
+    finally:
+        files.close(descriptor)
+    if any(head) and head[_MAGIC_AT:] in (b"\0", b"\1"):
+        raise StoreError(
+            f"{segments[0]} holds records in a format older than that of Kafka 0.11, which kstore "
+            "does not read"
+        )
 
 
 def _topic_id(files: Files, path: Path) -> UUID:

@@ -263,13 +263,13 @@ class _Planning:
         )
 
     def _tell_of_strays(self) -> None:
-        """The directories that are no served topic's; they stay where they are."""
+        """The directories that are no topic's. A broker sets them aside, as Kafka's does."""
         strays: dict[str, list[FoundPartition]] = defaultdict(list)
         for (topic, _), several in sorted(self._found.items()):
             strays[topic] += several
         for topic, several in strays.items():
             if several:
-                note = "no topic of this id is known: its files are left alone"
+                note = "no topic has this id: will be set aside, as -stray"
                 size = sum(one.size for one in several)
                 self._rows.append(TopicRow(topic, None, len(several), 0, size, False, {}, note))
 
