@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeVar
 
 from kstore.configs import TransactionConfig
 from kstore.coordinator import partitioning
 from kstore.coordinator.runtime import CoordinatorLog, Waiter
+from kstore.coordinator.shards import Shards
 from kstore.coordinator.transaction_records import TopicPartition
 from kstore.errors import ErrorCode, KafkaError
 from kstore.runtime import Later, Runtime, Timer
@@ -32,6 +34,8 @@ from kstore.transactions.values import (
 __all__ = ["TransactionCoordinator"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 EXPIRED_PER_TURN = 100
 """How many transactional ids are forgotten before others on the loop have their turn."""
@@ -60,9 +64,7 @@ class TransactionCoordinator:
         self._next_producer_id = next_producer_id
         self._config = config
         self._version = version
-        self._shards: dict[int, Shard] = {}
-        self._loading: set[int] = set()
-        self._closed = False
+        self._shards: Shards[Shard] = Shards()
         self._timers: list[Timer] = []
 
     # Partitions
@@ -75,12 +77,11 @@ class TransactionCoordinator:
     @property
     def loaded_partitions(self) -> list[int]:
         """The partitions whose transactions are coordinated here."""
-        return sorted(self._shards)
+        return self._shards.partitions
 
     def begin_load(self, partition: int) -> None:
         """Says that `load` will follow, or `unload`; clients are asked to try again meanwhile."""
-        self.unload(partition)
-        self._loading.add(partition)
+        self._shards.begin_load(partition)
 
     def load(
         self,
@@ -94,7 +95,6 @@ class TransactionCoordinator:
         of a coordinator of before come too late. Transactions of which the outcome is decided are
         ended. Raises `MalformedRecordError`; the partition is not loaded then.
         """
-        self.unload(partition)
         shard = Shard(
             partition,
             coordinator_epoch,
@@ -104,28 +104,17 @@ class TransactionCoordinator:
             self._next_producer_id,
             self._version,
         )
-        try:
-            shard.load(records)
-        except ValueError:
-            shard.unload(ErrorCode.NOT_COORDINATOR)
-            raise
-        self._shards[partition] = shard
+        self._shards.load(partition, shard, lambda: shard.load(records))
         if not self._timers:
             self._timers = [self._abort_later(), self._expire_later()]
 
     def unload(self, partition: int) -> None:
         """Gives a partition away; who waits for its transactions is told NOT_COORDINATOR."""
-        self._loading.discard(partition)
-        shard = self._shards.pop(partition, None)
-        if shard is not None:
-            shard.unload(ErrorCode.NOT_COORDINATOR)
+        self._shards.unload(partition)
 
     def close(self) -> None:
         """Gives all partitions away, and takes no request any more."""
-        for partition in self.loaded_partitions:
-            self.unload(partition)
-        self._loading.clear()
-        self._closed = True
+        self._shards.close()
         for timer in self._timers:
             timer.cancel()
 
@@ -133,15 +122,19 @@ class TransactionCoordinator:
         """The shard of an id. Raises KafkaError if it is not here, or there can't be such an id."""
         if not transactional_id:
             raise KafkaError(ErrorCode.INVALID_REQUEST)
-        if self._closed:
-            raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        partition = self.partition_for(transactional_id)
-        if partition in self._loading:
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        shard = self._shards.get(partition)
-        if shard is None:
-            raise KafkaError(ErrorCode.NOT_COORDINATOR)
-        return shard
+        return self._shards.find(self.partition_for(transactional_id))
+
+    def _ask(
+        self, transactional_id: str, waiter: Waiter[T], ask: Callable[[Shard], None]
+    ) -> Later[T]:
+        """Has `ask` hand the request that `waiter` stands for to the id's shard."""
+        try:
+            shard = self._shard(transactional_id)
+        except KafkaError as error:
+            waiter.refuse(error.code)
+        else:
+            ask(shard)
+        return waiter
 
     # Requests of producers
 
@@ -152,19 +145,14 @@ class TransactionCoordinator:
         expected: ProducerIdAndEpoch | None = None,
     ) -> Later[ProducerResult]:
         """InitProducerId of a transactional producer; `expected` is who it was, if it says so."""
+        if transactional_id and not 0 < timeout_ms <= self._config.transaction_max_timeout_ms:
+            return Later.of(ProducerResult(ErrorCode.INVALID_TRANSACTION_TIMEOUT))
         waiter = Waiter(ProducerResult)
-        if not transactional_id:
-            waiter.refuse(ErrorCode.INVALID_REQUEST)
-        elif not 0 < timeout_ms <= self._config.transaction_max_timeout_ms:
-            waiter.refuse(ErrorCode.INVALID_TRANSACTION_TIMEOUT)
-        else:
-            try:
-                shard = self._shard(transactional_id)
-            except KafkaError as error:
-                waiter.refuse(error.code)
-            else:
-                shard.initialize(transactional_id, timeout_ms, expected, waiter)
-        return waiter
+        return self._ask(
+            transactional_id,
+            waiter,
+            lambda shard: shard.initialize(transactional_id, timeout_ms, expected, waiter),
+        )
 
     def add_partitions(
         self,
@@ -181,13 +169,11 @@ class TransactionCoordinator:
         """
         waiter: Waiter[PartitionErrors] = Waiter(lambda error: dict.fromkeys(partitions, error))
         producer = ProducerIdAndEpoch(producer_id, producer_epoch)
-        try:
-            shard = self._shard(transactional_id)
-        except KafkaError as error:
-            waiter.refuse(error.code)
-        else:
-            shard.add(transactional_id, producer, partitions, client_version, waiter)
-        return waiter
+        return self._ask(
+            transactional_id,
+            waiter,
+            lambda shard: shard.add(transactional_id, producer, partitions, client_version, waiter),
+        )
 
     def verify_partitions(
         self,
@@ -222,13 +208,11 @@ class TransactionCoordinator:
         """
         waiter = Waiter(ProducerResult)
         producer = ProducerIdAndEpoch(producer_id, producer_epoch)
-        try:
-            shard = self._shard(transactional_id)
-        except KafkaError as error:
-            waiter.refuse(error.code)
-        else:
-            shard.end(transactional_id, producer, commit, client_version, waiter)
-        return waiter
+        return self._ask(
+            transactional_id,
+            waiter,
+            lambda shard: shard.end(transactional_id, producer, commit, client_version, waiter),
+        )
 
     # For people
 
@@ -242,11 +226,11 @@ class TransactionCoordinator:
 
     def list_transactions(self, wanted: TransactionFilter) -> TransactionListings:
         """The transactional ids that are coordinated here."""
-        if self._closed:
+        if self._shards.is_closed:
             return TransactionListings(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        if self._loading:
+        if self._shards.is_loading:
             return TransactionListings(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        return listed(self._shards.values(), wanted, self._runtime.time_ms())
+        return listed(self._shards, wanted, self._runtime.time_ms())
 
     # Time
 
@@ -257,7 +241,7 @@ class TransactionCoordinator:
     def _abort_timed_out(self) -> None:
         self._timers[0] = self._abort_later()
         now_ms = self._runtime.time_ms()
-        for shard in list(self._shards.values()):
+        for shard in self._shards:
             shard.abort_timed_out(now_ms)
 
     def _expire_later(self) -> Timer:
@@ -271,7 +255,7 @@ class TransactionCoordinator:
     def _expiring(self) -> Iterator[None]:
         """Forgets what has expired; others have their turn at each yield."""
         expiration_ms = self._config.transactional_id_expiration_ms
-        for shard in list(self._shards.values()):
+        for shard in self._shards:
             expired = shard.expired(self._runtime.time_ms(), expiration_ms)
             for start in range(0, len(expired), EXPIRED_PER_TURN):
                 for transactional_id in expired[start : start + EXPIRED_PER_TURN]:
@@ -283,6 +267,6 @@ class TransactionCoordinator:
 
     def _take_turns(self, work: Iterator[None]) -> None:
         for _ in work:  # one step now, the others when the loop comes round again
-            if not self._closed:
+            if not self._shards.is_closed:
                 self._runtime.call_soon(self._take_turns, work)
             return
