@@ -25,6 +25,7 @@ from kstore.configs.definitions import (
     one_of,
 )
 from kstore.configs.transactions import transactions
+from kstore.configs.verification import verification
 
 __all__ = [
     "BROKER_CONFIGS",
@@ -519,6 +520,7 @@ def _table() -> Mapping[str, Config]:
         *_log_defaults(),
         *cleaner(),
         *_log_care(),
+        *verification(),
         *_groups(),
         *transactions(),
     ]

@@ -15,7 +15,7 @@ __all__ = ["GroupConfig", "LogConfig", "NetworkConfig", "TopicDefaults", "Transa
 class LogConfig:
     """What one log needs to know: the topic's overrides over the broker's defaults.
 
-    The fields bear the names of topic configs; `producer_id_expiration_ms` alone is the broker's.
+    The fields bear the names of topic configs; those of producers and transactions are a broker's.
     `segment_bytes` is `internal.segment.bytes` where that is set.
     """
 
@@ -42,6 +42,7 @@ class LogConfig:
     kstore_read_only: bool = False
     min_insync_replicas: int = 1
     producer_id_expiration_ms: int = 86_400_000
+    transaction_partition_verification_enable: bool = True
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
     max_compaction_lag_ms: int = (1 << 63) - 1

@@ -15,15 +15,25 @@ from typing import TYPE_CHECKING
 
 from kstore._native import batch as batch_faults
 from kstore._native import validate as faults
-from kstore._native.batch import HEADER_SIZE, Appended, BatchError, BatchHeader, walk
+from kstore._native.batch import (
+    HEADER_SIZE,
+    Appended,
+    BatchError,
+    BatchHeader,
+    parse_header,
+    walk,
+)
 from kstore._native.segment import AHEAD, FITS, GROW, ROLL, SPILL, WRITE
 from kstore._native.validate import InvalidBatch, validate_batch, validate_records
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.compression import decompress
 from kstore.log.flush import flush_if_due
+from kstore.log.producers import Verification
+from kstore.log.records import EndTransactionMarker, build_end_transaction_marker
 from kstore.log.roll import make_ahead, roll
 from kstore.log.state import LogState
 from kstore.log.transaction_index import note_aborted
+from kstore.log.truncate import truncate_to
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -34,6 +44,7 @@ __all__ = [
     "Origin",
     "append_batch",
     "append_batches_verbatim",
+    "append_marker",
     "refusal",
     "validate",
 ]
@@ -61,12 +72,18 @@ class InvalidRecordError(KafkaError):
 
 
 def append_batch(
-    log: LogState, data: Buffer, now_ms: int, origin: Origin, built: BatchHeader | None = None
+    log: LogState,
+    data: Buffer,
+    now_ms: int,
+    origin: Origin,
+    built: BatchHeader | None = None,
+    verification: Verification | None = None,
 ) -> Appended:
     """Appends the one batch in `data`; offsets and leader epoch are assigned.
 
-    `built` is the header of a batch that was just made here, of which nothing needs a check. Raises
-    KafkaError, and then the log is as it was.
+    `built` is the header of a batch that was just made here, of which nothing needs a check;
+    `verification` belongs to the first batch of a transaction. Raises KafkaError, and then the log
+    is as it was.
     """
     if log.failed is not None or log.closed:
         log.check_usable()
@@ -74,7 +91,7 @@ def append_batch(
     header = built or validate(log, data, now_ms, by_client=by_client)
     idempotent = header.producer_id >= 0
     if idempotent and not header.is_control:
-        duplicate = log.producers.check(header, by_client=by_client)
+        duplicate = log.producers.check(header, by_client=by_client, verification=verification)
         if duplicate is not None:
             base_offset, last_offset, timestamp_ms = duplicate
             return Appended(
@@ -94,6 +111,23 @@ def append_batch(
         False,
         header.size,
     )
+
+
+def append_marker(
+    log: LogState,
+    marker: EndTransactionMarker,
+    producer_id: int,
+    producer_epoch: int,
+    transaction_version: int,
+    now_ms: int,
+) -> Appended:
+    """Ends the transaction of a producer. Raises KafkaError, and then the log is as it was."""
+    log.check_usable()
+    data = build_end_transaction_marker(
+        marker, producer_id=producer_id, producer_epoch=producer_epoch, timestamp_ms=now_ms
+    )
+    log.producers.check_marker(parse_header(data), marker, transaction_version=transaction_version)
+    return append_batch(log, data, now_ms, Origin.COORDINATOR)
 
 
 def validate(log: LogState, data: Buffer, now_ms: int, *, by_client: bool) -> BatchHeader:
@@ -184,9 +218,13 @@ def _tell_producers(log: LogState, header: BatchHeader, data: Buffer) -> None:
     completed = log.producers.replay(header, data)
     if completed is not None and completed.is_aborted:
         try:
-            note_aborted(log.files, log.segments.active, completed)
+            note_aborted(log, log.segments.active, completed)
         except OSError as error:
-            raise log.disk_error(error, "noting an aborted transaction of") from error
+            failure = log.disk_error(error, "noting an aborted transaction of")
+            if log.failed is None:
+                # A marker without its entry would show what was aborted to everybody.
+                truncate_to(log, header.base_offset)
+            raise failure from error
 
 
 def _look_inside(log: LogState, header: BatchHeader, data: Buffer, now_ms: int) -> None:

@@ -259,6 +259,19 @@ class OffsetIndex(_Index):
         entry = self.read_entries(self.count - 1, 1)
         return self.base_offset + int.from_bytes(entry[:4], "big", signed=True)
 
+    def offset_behind(self, position: int) -> int | None:
+        """The offset of the first entry that is for a batch at or behind `position`, or None."""
+        low, high = 0, self.count
+        while low < high:
+            middle = (low + high) // 2
+            if int.from_bytes(self.read_entries(middle, 1)[4:], "big") < position:
+                low = middle + 1
+            else:
+                high = middle
+        if low == self.count:
+            return None
+        return self.base_offset + int.from_bytes(self.read_entries(low, 1)[:4], "big", signed=True)
+
     def truncate_to(self, offset: int) -> None:
         """Drops the entries at and above `offset`."""
         relative = offset - self.base_offset

@@ -20,7 +20,7 @@ from kstore.log.aside import CORRUPT, STRAY, put_aside
 from kstore.log.checkpoints import EPOCHS
 from kstore.log.epochs import LeaderEpochs
 from kstore.log.flush import flush
-from kstore.log.names import INDEX, LOG, TIME_INDEX, file_name
+from kstore.log.names import INDEX, LOG, TIME_INDEX, TRANSACTION_INDEX, file_name
 from kstore.log.properties import PARTITION_METADATA, parse_partition_metadata
 from kstore.log.recovery import Recovered, cut_off, recover_segment
 from kstore.log.segment import Segment
@@ -74,6 +74,7 @@ class LogLoad:
         """Brings the directory into order and sees what has to be recovered."""
         log = self.log
         contents = sweep(log.handles, log.directory)
+        log.has_aborted = any(name.endswith(TRANSACTION_INDEX) for name in contents.sizes)
         if PARTITION_METADATA in contents.sizes:
             data = log.files.read_file(log.directory / PARTITION_METADATA)
             log.topic_id = parse_partition_metadata(data or b"")

@@ -15,12 +15,25 @@ from typing import TYPE_CHECKING, Any
 from kstore._native.batch import BatchHeader, parse_header
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
-from kstore.log.append import Appended, Origin, append_batch, append_batches_verbatim
+from kstore.log.append import (
+    Appended,
+    Origin,
+    append_batch,
+    append_batches_verbatim,
+    append_marker,
+)
 from kstore.log.flush import flush, flush_at_close
 from kstore.log.group_commit import when_synced
-from kstore.log.read import corrupt, read_slice
+from kstore.log.producers import Verification
+from kstore.log.read import aborted_in, corrupt, read_slice
 from kstore.log.recompress import recompression
-from kstore.log.records import Record, RecordLike, batch_records, build_batch
+from kstore.log.records import (
+    EndTransactionMarker,
+    Record,
+    RecordLike,
+    batch_records,
+    build_batch,
+)
 from kstore.log.retention import remove_files, take_below_start, take_expired
 from kstore.log.roll import roll
 from kstore.log.segment import Segment
@@ -58,14 +71,38 @@ class Log(LogState):
 
     # Appending
 
-    def append(self, data: Buffer, *, now_ms: int, origin: Origin = Origin.CLIENT) -> Appended:
+    def append(
+        self,
+        data: Buffer,
+        *,
+        now_ms: int,
+        origin: Origin = Origin.CLIENT,
+        verification: Verification | None = None,
+    ) -> Appended:
         """Appends the one batch in `data`, which gets the next offsets and the leader epoch.
 
         Raises KafkaError with Kafka's codes for a batch that is not fit (InvalidRecordError also
         names the records), or that does not fit its producer's sequence; KAFKA_STORAGE_ERROR for a
-        full disk. Nothing is appended then.
+        full disk. Nothing is appended then. The first batch of a transaction needs what
+        `producers.begin_verification` gave, unless the config has no verification.
         """
-        return append_batch(self, data, now_ms, origin)
+        return append_batch(self, data, now_ms, origin, None, verification)
+
+    def append_marker(
+        self,
+        marker: EndTransactionMarker,
+        *,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+        now_ms: int,
+    ) -> Appended:
+        """Ends the transaction that a producer has open here; without one it is harmless.
+
+        From transaction version 2 on the epoch is larger than the records'. Raises KafkaError
+        INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, KAFKA_STORAGE_ERROR.
+        """
+        return append_marker(self, marker, producer_id, producer_epoch, transaction_version, now_ms)
 
     def recompression(self, data: Buffer, *, now_ms: int) -> Callable[[], bytes] | None:
         """The work that gives the batch in `data` the codec of `compression.type`.
@@ -159,6 +196,15 @@ class Log(LogState):
         would wait for the disk.
         """
         return read_slice(self, offset, max_size, upto_offset, at_least_one=at_least_one, wait=wait)
+
+    def aborted_transactions(
+        self, offset: int, records: Slice, upto_offset: int
+    ) -> list[tuple[int, int]]:
+        """(producer id, first offset) of the aborted transactions that have records from `offset`
+        to the end of `records`, which `read` gave for `offset`; some may lie behind it."""
+        if not self.has_aborted:
+            return []
+        return aborted_in(self, offset, records, upto_offset)
 
     def batches(self, offset: int = 0) -> Iterator[BatchHeader]:
         """The headers of the batches from the one that holds `offset` on; `position` in its file.

@@ -13,6 +13,7 @@ import logging
 from kstore.errors import CorruptLogError, ErrorCode, KafkaError
 from kstore.log.slices import Slice
 from kstore.log.state import LogState
+from kstore.log.transaction_index import aborted_from
 
 __all__ = ["corrupt", "read_slice"]
 
@@ -82,3 +83,39 @@ def corrupt(error: CorruptLogError) -> KafkaError:
     """What a reader is told about a file that is not as it should be."""
     logger.error("corrupt log: %s", error)
     return KafkaError(ErrorCode.CORRUPT_MESSAGE, str(error))
+
+
+def aborted_in(
+    log: LogState, offset: int, records: Slice, upto_offset: int
+) -> list[tuple[int, int]]:
+    """(producer id, first offset) of the aborted transactions that a reader of `records` has to
+    know, which `read_slice` gave for `offset` and `upto_offset`; or of some more.
+
+    Source: Kafka's LocalLog.addAbortedTransactions.
+    """
+    segments = log.segments
+    index = max(0, segments.floor(offset))
+    while segments[index].path != records.path:
+        index += 1
+    found = []
+    end = -1
+    try:
+        for later in range(index, len(segments)):
+            for transaction in aborted_from(log, segments[later], offset):
+                if end < 0:
+                    end = min(upto_offset, _end_of(log, index, records))
+                if transaction.first_offset < end:
+                    found.append((transaction.producer_id, transaction.first_offset))
+                if transaction.last_stable_offset >= end:
+                    return found
+    except CorruptLogError as error:
+        raise corrupt(error) from error
+    except OSError as error:
+        raise log.disk_error(error, "reading from") from error
+    return found
+
+
+def _end_of(log: LogState, index: int, records: Slice) -> int:
+    """The offset where `records` of the segment at `index` end, or one a little behind."""
+    behind = log.segments[index].offsets.offset_behind(records.position + records.size)
+    return log.segments.end_of(index, log.log_end_offset) if behind is None else behind

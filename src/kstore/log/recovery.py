@@ -34,7 +34,7 @@ from kstore._native.scan import BACKWARDS, is_zero
 from kstore.errors import CorruptLogError, StoreError
 from kstore.log.aside import keep_tail
 from kstore.log.handles import Handle
-from kstore.log.segment import Segment
+from kstore.log.segment import NONE_ABORTED, Segment
 from kstore.log.state import LogState
 
 __all__ = ["Recovered", "check_large", "cut_off", "recover_segment"]
@@ -77,7 +77,10 @@ def recover_segment(log: LogState, segment: Segment, told: Callable[[int], None]
     a segment in a format older than this store reads.
     """
     file_size = segment.size
-    log.files.delete(segment.paths()[3], missing_ok=True)
+    transactions = segment.paths()[3]
+    log.files.delete(transactions, missing_ok=True)
+    log.handles.forget(transactions)
+    segment.last_aborted = NONE_ABORTED
     indexer = SegmentIndexer(segment.base_offset, log.config.index_interval_bytes)
     segment.offsets.begin_anew(indexer.offsets)
     segment.times.begin_anew(indexer.times)

@@ -37,7 +37,9 @@ from kstore.log.tasks import Trim
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["WRITE_FROM", "NotInMemory", "Segment"]
+__all__ = ["NONE_ABORTED", "WRITE_FROM", "NotInMemory", "Segment"]
+
+NONE_ABORTED = -1
 
 WRITE_FROM = 32 << 10
 """Batches of so many bytes and more go to the file, smaller ones through the map."""
@@ -80,6 +82,7 @@ class Segment:
         "base_offset",
         "created_ms",
         "directory",
+        "last_aborted",
         "offsets",
         "replaced",
         "times",
@@ -95,6 +98,8 @@ class Segment:
         self.writer: SegmentWriter | None = None
         self.replaced = False
         """By the output of a compaction: its files are no longer to be read by their names."""
+        self.last_aborted: int | None = None
+        """The offset of the last marker here that aborts a transaction; None: nobody has looked."""
         self._handles = handles
         self._mark = ""
         self._first_timestamp: int | None = None

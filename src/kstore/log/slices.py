@@ -19,7 +19,7 @@ __all__ = ["Slice"]
 class Slice:
     """`size` bytes at `position` of a segment's file."""
 
-    __slots__ = ("_handle", "_handles", "_path", "_view", "position", "size")
+    __slots__ = ("_handle", "_handles", "_view", "path", "position", "size")
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Slice:
         self.position = position
         self.size = size
         self._handles = handles
-        self._path = path
+        self.path = path
         self._handle = handle
         self._view = view
 
@@ -52,7 +52,7 @@ class Slice:
         Raises OSError: FileNotFoundError if it was not opened while the file had its name.
         """
         if self._handle is None:
-            self._handle = self._handles.get(self._path)
+            self._handle = self._handles.get(self.path)
         return self._handle.descriptor
 
     def has_file(self) -> bool:
@@ -73,7 +73,7 @@ class Slice:
         """What is left behind the first `sent_size` bytes; it shares this slice's file or map."""
         return Slice(
             self._handles,
-            self._path,
+            self.path,
             self.position + sent_size,
             self.size - sent_size,
             self._handle,
@@ -102,4 +102,4 @@ class Slice:
         self._view = None
 
     def __repr__(self) -> str:
-        return f"Slice({self._path.name}, position {self.position}, size {self.size})"
+        return f"Slice({self.path.name}, position {self.position}, size {self.size})"

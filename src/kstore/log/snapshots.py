@@ -181,4 +181,4 @@ def _replay(log: LogState, segment: Segment, header: BatchHeader, *, into_index:
     data = segment.read(header.position, header.size)
     completed = log.producers.replay(parse_header(data), data)
     if completed is not None and completed.is_aborted and into_index:
-        note_aborted(log.files, segment, completed)
+        note_aborted(log, segment, completed)

@@ -138,7 +138,8 @@ def stored_codec(config: LogConfig) -> Codec | None:
 
 
 class LogState(LogEnds):
-    """The fields of a log. `faults` lists what recovery found and cut off when it was opened."""
+    """The fields of a log. `faults` lists what recovery found and cut off when it was opened;
+    `has_aborted` says that some transaction in it may have been aborted."""
 
     __slots__ = (
         "cleaned_offset",
@@ -152,6 +153,7 @@ class LogState(LogEnds):
         "flush_timer",
         "flushes",
         "handles",
+        "has_aborted",
         "jobs",
         "leader_epoch",
         "next_segment",
@@ -197,7 +199,7 @@ class LogState(LogEnds):
         self.on_disk_error = on_disk_error
         self.segments = Segments()
         self.epochs = LeaderEpochs(handles.files, directory)
-        self.producers = ProducerStates(expiration_ms=config.producer_id_expiration_ms)
+        self.producers = ProducerStates()
         self.leader_epoch = -1
         self.log_start_offset = 0
         self.log_end_offset = 0
@@ -205,6 +207,7 @@ class LogState(LogEnds):
         self.writer: SegmentWriter | None = None
         self.truncations = 0
         self.unfinished: list[Segment] = []
+        self.has_aborted = False
         self.cleaned_offset = 0
         self.compaction: Stoppable | None = None
         self.flush_timer: Timer | None = None
@@ -275,6 +278,7 @@ class LogState(LogEnds):
         self.codec = stored_codec(config)
         self.flushes = config.flush_messages < _NEVER or config.flush_ms < _NEVER
         self.producers.expiration_ms = config.producer_id_expiration_ms
+        self.producers.verifies = config.transaction_partition_verification_enable
         jitter = randrange(config.segment_jitter_ms) if config.segment_jitter_ms > 0 else 0
         self.roll_ms = config.segment_ms - jitter
         if self.writer is not None:

@@ -3,26 +3,32 @@
     version int16 = 0 | producer_id int64 | first_offset int64 | last_offset int64 |
     last_stable_offset int64
 
-One entry of 34 bytes per aborted transaction, in the segment that holds the marker; the file is
-made with the first one. Source: Kafka's TransactionIndex, AbortedTxn.
+One entry of 34 bytes per aborted transaction, in the segment that holds the marker, in the order of
+the markers; the file is made with the first one. `Segment.last_aborted` spares most readers a look
+into it. Source: Kafka's TransactionIndex, AbortedTxn.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from kstore.errors import CorruptLogError
 from kstore.log.files import Files
-from kstore.log.names import TRANSACTION_INDEX, file_name
+from kstore.log.handles import Handle
 from kstore.log.producers import CompletedTransaction
-from kstore.log.segment import Segment
+from kstore.log.segment import NONE_ABORTED, Segment
+from kstore.log.state import LogState
 
 __all__ = [
     "ENTRY_SIZE",
     "AbortedTransaction",
+    "aborted_from",
+    "drop_aborted",
     "encode_aborted",
     "note_aborted",
     "read_aborted",
@@ -30,6 +36,7 @@ __all__ = [
 
 _ENTRY = struct.Struct(">hqqqq")
 ENTRY_SIZE = _ENTRY.size
+_CHUNK_COUNT = 128
 
 
 class AbortedTransaction(NamedTuple):
@@ -44,14 +51,8 @@ class AbortedTransaction(NamedTuple):
 def read_aborted(files: Files, path: Path) -> list[AbortedTransaction]:
     """The entries of a file that may be missing. Raises OSError, CorruptLogError."""
     data = files.read_file(path) or b""
-    if len(data) % ENTRY_SIZE:
-        raise CorruptLogError(str(path), len(data), f"the size is no multiple of {ENTRY_SIZE}")
-    found = []
-    for number, (version, *fields) in enumerate(_ENTRY.iter_unpack(data)):
-        if version != 0:
-            raise CorruptLogError(str(path), number * ENTRY_SIZE, f"version {version}")
-        found.append(AbortedTransaction(*fields))
-    return found
+    _check_size(path, len(data))
+    return list(_decode(path, data))
 
 
 def encode_aborted(transactions: Iterable[AbortedTransaction]) -> bytes:
@@ -59,8 +60,11 @@ def encode_aborted(transactions: Iterable[AbortedTransaction]) -> bytes:
     return b"".join(_ENTRY.pack(0, *transaction) for transaction in transactions)
 
 
-def note_aborted(files: Files, segment: Segment, transaction: CompletedTransaction) -> None:
-    """Adds an aborted transaction whose marker stands in `segment`. Raises OSError."""
+def note_aborted(log: LogState, segment: Segment, transaction: CompletedTransaction) -> None:
+    """Adds an aborted transaction whose marker stands in `segment`; all of it, or nothing.
+
+    Raises OSError.
+    """
     entry = _ENTRY.pack(
         0,
         transaction.producer_id,
@@ -68,6 +72,84 @@ def note_aborted(files: Files, segment: Segment, transaction: CompletedTransacti
         transaction.last_offset,
         transaction.last_stable_offset,
     )
-    path = segment.directory / file_name(segment.base_offset, TRANSACTION_INDEX)
-    with files.opened(path, create=True) as descriptor:
-        files.write(descriptor, entry, files.size(descriptor))
+    files = log.files
+    with files.opened(segment.paths()[3], create=True) as descriptor:
+        size = files.size(descriptor)
+        try:
+            files.write(descriptor, entry, size)
+        except OSError:
+            files.truncate(descriptor, size)
+            raise
+    segment.last_aborted = transaction.last_offset
+    log.has_aborted = True
+
+
+def drop_aborted(log: LogState, segment: Segment, offset: int) -> None:
+    """Drops the transactions whose markers are no longer in the log, which ends at `offset`.
+
+    Raises OSError, CorruptLogError.
+    """
+    path = segment.paths()[3]
+    found = read_aborted(log.files, path)
+    kept = [transaction for transaction in found if transaction.last_offset < offset]
+    if len(kept) < len(found):
+        with log.files.opened(path) as descriptor:
+            log.files.truncate(descriptor, len(kept) * ENTRY_SIZE)
+    segment.last_aborted = kept[-1].last_offset if kept else NONE_ABORTED
+
+
+def aborted_from(log: LogState, segment: Segment, offset: int) -> Iterator[AbortedTransaction]:
+    """The transactions of `segment` whose markers are at or above `offset`.
+
+    Raises OSError, CorruptLogError.
+    """
+    last = segment.last_aborted
+    if last is not None and last < offset:
+        return
+    path = segment.paths()[3]
+    if last is None and not log.files.exists(path):
+        segment.last_aborted = NONE_ABORTED
+        return
+    entries = _Entries(log.handles.get(path), path)
+    if last is None:
+        segment.last_aborted = entries[len(entries) - 1].last_offset if entries else NONE_ABORTED
+    slot = bisect_left(entries, offset, key=attrgetter("last_offset"))
+    while slot < len(entries):
+        yield from entries.read(slot, _CHUNK_COUNT)
+        slot += _CHUNK_COUNT
+
+
+class _Entries:
+    """The entries of an open file, read as they are asked for."""
+
+    def __init__(self, handle: Handle, path: Path) -> None:
+        self._handle = handle
+        self._path = path
+        size = handle.size()
+        _check_size(path, size)
+        self._count = size // ENTRY_SIZE
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, slot: int) -> AbortedTransaction:
+        return self.read(slot, 1)[0]
+
+    def read(self, slot: int, count: int) -> list[AbortedTransaction]:
+        count = min(count, self._count - slot)
+        data = self._handle.read(count * ENTRY_SIZE, slot * ENTRY_SIZE)
+        if len(data) != count * ENTRY_SIZE:
+            raise CorruptLogError(str(self._path), slot * ENTRY_SIZE, "the file is cut")
+        return list(_decode(self._path, data))
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size % ENTRY_SIZE:
+        raise CorruptLogError(str(path), size, f"the size is no multiple of {ENTRY_SIZE}")
+
+
+def _decode(path: Path, data: bytes) -> Iterator[AbortedTransaction]:
+    for number, (version, *fields) in enumerate(_ENTRY.iter_unpack(data)):
+        if version != 0:
+            raise CorruptLogError(str(path), number * ENTRY_SIZE, f"version {version}")
+        yield AbortedTransaction(*fields)

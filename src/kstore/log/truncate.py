@@ -14,6 +14,7 @@ from kstore.log.read import corrupt
 from kstore.log.segment import Segment
 from kstore.log.snapshots import delete_snapshots_above, rebuild_producers, snapshot_offsets
 from kstore.log.state import LogState
+from kstore.log.transaction_index import drop_aborted
 
 __all__ = ["advance_log_start", "truncate_to"]
 
@@ -60,6 +61,7 @@ def _truncate(log: LogState, offset: int) -> None:
         log.segments.add(Segment.create(log.handles, log.directory, offset, now_ms))
     else:
         log.segments.active.truncate_to(offset)
+        drop_aborted(log, log.segments.active, offset)
     log.log_end_offset = offset
     log.recovery_point = min(log.recovery_point, offset)
     log.log_start_offset = min(log.log_start_offset, offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from crc32c import crc32c
@@ -72,10 +73,11 @@ def expect(code: ErrorCode, states: ProducerStates, header: BatchHeader) -> str:
 
 
 def states_after(*headers: BatchHeader) -> ProducerStates:
-    states = ProducerStates()
+    states = ProducerStates(verifies=False)
     for header in headers:
-        assert states.check(header, verified=True) is None
+        assert states.check(header) is None
         states.update(header)
+    states.verifies = True
     return states
 
 
@@ -162,7 +164,7 @@ def test_checking_changes_nothing() -> None:
 def test_a_transaction_nobody_knows_of_is_refused() -> None:
     fresh = ProducerStates()
     expect(ErrorCode.INVALID_TXN_STATE, fresh, batch(0, transactional=True))
-    assert fresh.check(batch(0, transactional=True), verified=True) is None
+    assert ProducerStates(verifies=False).check(batch(0, transactional=True)) is None
     known = states_after(batch(0))
     expect(ErrorCode.INVALID_TXN_STATE, known, batch(1, offset=1, transactional=True))
     known = states_after(batch(0, transactional=True))
@@ -334,3 +336,86 @@ def test_entries_are_read_not_kept_as_keys() -> None:
     assert entry != 7
     with pytest.raises(TypeError):
         hash(entry)
+
+
+# --- verification (KIP-890) --------------------------------------------------------------------
+
+
+def begin(states: ProducerStates, sequence: int = 0, epoch: int = 0, *, adds: bool = True) -> Any:
+    return states.begin_verification(7, epoch, sequence, adds=adds, now_ms=1000)
+
+
+def test_a_transaction_is_opened_by_who_shows_the_verification_that_was_begun() -> None:
+    states = ProducerStates()
+    verification = begin(states)
+    first = batch(0, transactional=True)
+    expect(ErrorCode.INVALID_TXN_STATE, states, first)
+    assert states.check(first, verification=verification) is None
+    states.update(first)
+    assert begin(states) is None, "the transaction is open now"
+    assert states.check(batch(1, offset=1, transactional=True)) is None
+
+
+def test_a_marker_takes_a_verification_away() -> None:
+    states = ProducerStates()
+    verification = begin(states, adds=False)
+    header, data, _ = marker_batch(0)
+    states.replay(header, data)
+    with pytest.raises(KafkaError) as caught:
+        states.check(batch(0, offset=1, transactional=True), verification=verification)
+    assert caught.value.code is ErrorCode.INVALID_TXN_STATE
+    again = begin(states, adds=False)
+    assert again is not verification
+    assert states.check(batch(0, offset=1, transactional=True), verification=again) is None
+
+
+def test_a_marker_of_the_transaction_before_does_not_with_version_two() -> None:
+    states = states_after(batch(0, transactional=True))
+    verification = begin(states, epoch=1)
+    header, data, _ = marker_batch(1, epoch=1)
+    states.replay(header, data)
+    following = batch(0, offset=2, epoch=1, transactional=True)
+    assert states.check(following, verification=verification) is None
+    states.update(following)
+    header, data, _ = marker_batch(3, epoch=2)
+    states.replay(header, data)
+    assert len(states.verifications) == 0
+
+
+def test_an_old_epoch_is_not_verified() -> None:
+    states = states_after(batch(0, epoch=2))
+    with pytest.raises(KafkaError) as caught:
+        begin(states, epoch=1)
+    assert caught.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
+
+
+def test_the_lowest_sequence_that_was_refused_comes_first() -> None:
+    states = ProducerStates()
+    verification = begin(states, sequence=5, adds=False)
+    assert begin(states, sequence=3, adds=False) is verification
+    for sequence, fits in ((5, False), (4, False), (3, True)):
+        header = batch(sequence, transactional=True)
+        if fits:
+            assert states.check(header, verification=verification) is None
+        else:
+            with pytest.raises(KafkaError, match="3 is expected"):
+                states.check(header, verification=verification)
+    assert begin(states, sequence=8, epoch=1, adds=False) is verification
+    assert (verification.epoch, verification.lowest_sequence) == (1, 8)
+
+
+def test_with_version_two_a_producer_begins_with_sequence_zero() -> None:
+    states = ProducerStates()
+    verification = begin(states, sequence=4)
+    with pytest.raises(KafkaError, match="0 is expected"):
+        states.check(batch(4, transactional=True), verification=verification)
+    assert states.check(batch(0, transactional=True), verification=verification) is None
+
+
+def test_a_verification_that_nothing_came_of_expires() -> None:
+    states = ProducerStates(expiration_ms=500)
+    begin(states)
+    states.expire(1499)
+    assert len(states.verifications) == 1
+    states.expire(1500)
+    assert len(states.verifications) == 0

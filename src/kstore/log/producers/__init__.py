@@ -4,6 +4,7 @@ from kstore.log.producers.entry import ProducerEntry
 from kstore.log.producers.snapshot import CorruptSnapshotError, decode_snapshot, encode_snapshot
 from kstore.log.producers.states import Duplicate, ProducerStates
 from kstore.log.producers.transactions import CompletedTransaction
+from kstore.log.producers.verification import Verification
 
 __all__ = [
     "CompletedTransaction",
@@ -11,6 +12,7 @@ __all__ = [
     "Duplicate",
     "ProducerEntry",
     "ProducerStates",
+    "Verification",
     "decode_snapshot",
     "encode_snapshot",
 ]

@@ -18,6 +18,7 @@ from kstore.errors import ErrorCode, KafkaError
 from kstore.log.producers.entry import ProducerEntry, next_sequence
 from kstore.log.producers.snapshot import decode_snapshot, encode_snapshot
 from kstore.log.producers.transactions import CompletedTransaction, Transactions
+from kstore.log.producers.verification import Verification, Verifications
 from kstore.log.records import ControlType, EndTransactionMarker, parse_end_transaction_marker
 
 if TYPE_CHECKING:
@@ -40,14 +41,17 @@ class ProducerStates:
     """The state of all producers that wrote to a partition and have not expired.
 
     A producer expires when its last timestamp is `expiration_ms` old (Kafka's
-    `producer.id.expiration.ms`) and it has no open transaction.
+    `producer.id.expiration.ms`) and it has no open transaction. With `verifies` the first batch of
+    a transaction needs a `Verification` (Kafka's `transaction.partition.verification.enable`).
     """
 
-    def __init__(self, *, expiration_ms: int = 86_400_000) -> None:
+    def __init__(self, *, expiration_ms: int = 86_400_000, verifies: bool = True) -> None:
         self.expiration_ms = expiration_ms
+        self.verifies = verifies
         self.end_offset = 0
         self._producers: dict[int, ProducerEntry] = {}
         self.transactions = Transactions()
+        self.verifications = Verifications()
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -62,15 +66,36 @@ class ProducerStates:
 
     # --- appends -----------------------------------------------------------------------------
 
+    def begin_verification(
+        self, producer_id: int, epoch: int, sequence: int, *, adds: bool, now_ms: int
+    ) -> Verification | None:
+        """What is to be shown with a batch that may open a transaction, once the coordinator has
+        agreed; None if the producer's transaction is open here.
+
+        `adds`: the coordinator is asked to add the partition, not only whether it is there. Raises
+        KafkaError INVALID_PRODUCER_EPOCH.
+        """
+        entry = self._producers.get(producer_id)
+        if entry is not None:
+            if epoch < entry.epoch:
+                raise _stale_epoch(producer_id, epoch, entry)
+            if epoch == entry.epoch and entry.transaction_first_offset >= 0:
+                return None
+        return self.verifications.begin(producer_id, epoch, sequence, adds=adds, now_ms=now_ms)
+
     def check(
-        self, header: BatchHeader, *, by_client: bool = True, verified: bool = False
+        self,
+        header: BatchHeader,
+        *,
+        by_client: bool = True,
+        verification: Verification | None = None,
     ) -> Duplicate | None:
         """May this batch of data be appended? Changes nothing.
 
         Returns where it stands if it is one of the producer's last five. A producer of which
         nothing is known may begin with any sequence, one with a new epoch begins with 0. What the
-        broker itself appends for a producer (`by_client` false) has no sequences. `verified` says
-        that the transaction coordinator knows the batch's transaction to be open.
+        broker itself appends for a producer (`by_client` false) has no sequences. `verification` is
+        what the first batch of a transaction has to show.
 
         Raises KafkaError INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE.
         """
@@ -79,8 +104,8 @@ class ProducerStates:
             return None
         entry = self._producers.get(producer_id)
         if entry is None:
-            if header.is_transactional and not verified:
-                raise _not_in_transaction(header)
+            if header.is_transactional:
+                self._check_verified(header, entry, verification, by_client=by_client)
             return None
         epoch = header.producer_epoch
         sequence = header.base_sequence
@@ -93,15 +118,42 @@ class ProducerStates:
                     return Duplicate(base_offset, last_offset, timestamp_ms)
             expected = next_sequence(last)
         elif epoch < entry.epoch:
-            raise _stale_epoch(header, entry)
+            raise _stale_epoch(producer_id, epoch, entry)
         is_open = entry.transaction_first_offset >= 0
-        if header.is_transactional and not verified and not (is_open and epoch == entry.epoch):
-            raise _not_in_transaction(header)
+        if header.is_transactional and not (is_open and epoch == entry.epoch):
+            self._check_verified(header, entry, verification, by_client=by_client)
         if sequence != expected and by_client and entry.epoch >= 0:
             raise _out_of_order(header, entry, expected)
         if is_open and not header.is_transactional:
             raise _not_transactional(header, entry)
         return None
+
+    def _check_verified(
+        self,
+        header: BatchHeader,
+        entry: ProducerEntry | None,
+        verification: Verification | None,
+        *,
+        by_client: bool,
+    ) -> None:
+        """May this batch open a transaction?"""
+        begun = self.verifications.get(header.producer_id)
+        if self.verifies and (begun is None or begun is not verification):
+            raise KafkaError(
+                ErrorCode.INVALID_TXN_STATE,
+                f"the batch of producer {header.producer_id} is not part of an open transaction",
+            )
+        if begun is None or not by_client:
+            return
+        sequence = header.base_sequence
+        is_new = entry is None or not entry.batches
+        expected = 0 if begun.adds and is_new else begun.lowest_sequence
+        if sequence > expected:
+            raise KafkaError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"a transaction of producer {header.producer_id} can't begin with sequence "
+                f"{sequence} in epoch {header.producer_epoch}: {expected} is expected",
+            )
 
     def check_marker(
         self, header: BatchHeader, marker: EndTransactionMarker, *, transaction_version: int
@@ -118,9 +170,9 @@ class ProducerStates:
         epoch = header.producer_epoch
         if transaction_version >= 2 and epoch == entry.epoch:
             if entry.transaction_first_offset >= 0 and epoch != _MAX_EPOCH:
-                raise _stale_epoch(header, entry)
+                raise _stale_epoch(header.producer_id, epoch, entry)
         elif epoch < entry.epoch:
-            raise _stale_epoch(header, entry)
+            raise _stale_epoch(header.producer_id, epoch, entry)
         if marker.coordinator_epoch < entry.coordinator_epoch:
             raise KafkaError(
                 ErrorCode.TRANSACTION_COORDINATOR_FENCED,
@@ -149,9 +201,11 @@ class ProducerStates:
         entry.batches.append(
             (header.base_sequence, header.last_sequence, base_offset, last_offset, timestamp_ms)
         )
-        if header.is_transactional and entry.transaction_first_offset < 0:
-            entry.transaction_first_offset = base_offset
-            self.transactions.begin(base_offset, producer_id)
+        if header.is_transactional:
+            self.verifications.data_written(producer_id)
+            if entry.transaction_first_offset < 0:
+                entry.transaction_first_offset = base_offset
+                self.transactions.begin(base_offset, producer_id)
 
     def complete(
         self, header: BatchHeader, marker: EndTransactionMarker
@@ -160,6 +214,7 @@ class ProducerStates:
         it had any records here."""
         self.end_offset = header.last_offset + 1
         producer_id = header.producer_id
+        self.verifications.marker_written(producer_id, header.producer_epoch)
         entry = self._producers.get(producer_id)
         if entry is None:
             entry = self._producers[producer_id] = ProducerEntry(producer_id)
@@ -241,6 +296,7 @@ class ProducerStates:
 
     def expire(self, now_ms: int) -> int:
         """Forgets producers that have been idle for too long; returns how many."""
+        self.verifications.expire(now_ms, self.expiration_ms)
         expired = [
             entry.producer_id
             for entry in self._producers.values()
@@ -264,18 +320,10 @@ def _out_of_order(header: BatchHeader, entry: ProducerEntry, expected: int) -> K
     )
 
 
-def _stale_epoch(header: BatchHeader, entry: ProducerEntry) -> KafkaError:
+def _stale_epoch(producer_id: int, epoch: int, entry: ProducerEntry) -> KafkaError:
     return KafkaError(
         ErrorCode.INVALID_PRODUCER_EPOCH,
-        f"epoch {header.producer_epoch} of producer {header.producer_id} is stale, "
-        f"the last one was {entry.epoch}",
-    )
-
-
-def _not_in_transaction(header: BatchHeader) -> KafkaError:
-    return KafkaError(
-        ErrorCode.INVALID_TXN_STATE,
-        f"the batch of producer {header.producer_id} is not part of an open transaction",
+        f"epoch {epoch} of producer {producer_id} is stale, the last one was {entry.epoch}",
     )
 
 

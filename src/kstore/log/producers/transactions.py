@@ -60,6 +60,8 @@ class Transactions:
 
     def forget_ended_below(self, offset: int) -> None:
         """Forgets the ended transactions whose markers are below `offset`."""
+        if not self._unreplicated:
+            return
         for first_offset, marker_offset in list(self._unreplicated.items()):
             if marker_offset < offset:
                 del self._unreplicated[first_offset]
