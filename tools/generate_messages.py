@@ -72,6 +72,8 @@ APIS = (
     "EndTxn",
     "DescribeTransactions",
     "ListTransactions",
+    "WriteTxnMarkers",
+    "TxnOffsetCommit",
 )
 DATA = ("ConsumerProtocolSubscription", "ConsumerProtocolAssignment")
 

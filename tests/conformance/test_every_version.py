@@ -14,6 +14,7 @@ from kstore.wire.versions import ADVERTISED, ApiKey, flexible_from
 from tests.conformance.support import (
     api_scenarios,
     deletion_scenarios,
+    marker_scenarios,
     transaction_scenarios,
 )
 from tests.conformance.support.api_scenarios import Question, World
@@ -24,6 +25,7 @@ SCENARIOS = {
     **api_scenarios.SCENARIOS,
     **deletion_scenarios.SCENARIOS,
     **transaction_scenarios.SCENARIOS,
+    **marker_scenarios.SCENARIOS,
 }
 PAIRS = [
     (api_key, version)

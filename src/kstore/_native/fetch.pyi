@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, Never, Protocol, Self, TypeVar, final
 
 from typing_extensions import Buffer
@@ -59,7 +60,10 @@ class WantedPartition:
     def records(self) -> _Sized | None: ...
     def know(self, known: WantedPartition) -> None: ...
     def found(
-        self, partition: PartitionEnds, records: _Sized | None, committed_only: bool
+        self,
+        partition: PartitionEnds,
+        records: _Sized | None,
+        aborted: Sequence[tuple[int, int]] | None,
     ) -> None: ...
     def failed(self, error_code: int) -> None: ...
     def release(self) -> None: ...

@@ -70,7 +70,7 @@ cdef class WantedPartition:
     cdef readonly object records
     cdef int error_code
     cdef int64_t high_watermark, last_stable_offset, log_start_offset
-    cdef bint aborted_known
+    cdef object aborted
     cdef int64_t told_high_watermark, told_log_start_offset
 
     def __cinit__(self):
@@ -81,28 +81,32 @@ cdef class WantedPartition:
         self.told_high_watermark = known.told_high_watermark
         self.told_log_start_offset = known.told_log_start_offset
 
-    def found(self, PartitionEnds partition not None, records, bint committed_only):
-        """What is to be answered: these records (anything with a `size`), or None for none."""
-        self.note(partition, committed_only)
+    def found(self, PartitionEnds partition not None, records, aborted):
+        """What is to be answered: these records (anything with a `size`), or None for none.
+
+        `aborted` are the (producer id, first offset) of transactions whose records are to be left
+        out, for who reads what is committed, else None.
+        """
+        self.note(partition, aborted)
         self.records = records
 
     def failed(self, int error_code):
         """What is to be answered: this error."""
         self.error_code = error_code
         self.high_watermark = self.last_stable_offset = self.log_start_offset = -1
-        self.aborted_known = False
+        self.aborted = None
         self.records = None
 
     def release(self):
         """Lets the records go."""
         self.records = None
 
-    cdef void note(self, PartitionEnds partition, bint committed_only):
+    cdef void note(self, PartitionEnds partition, object aborted):
         self.error_code = 0
         self.high_watermark = partition.high_watermark
         self.last_stable_offset = partition.last_stable_offset
         self.log_start_offset = partition.ends.log_start_offset
-        self.aborted_known = committed_only
+        self.aborted = aborted
 
     cdef bint tell(self):
         """Is there news for a client that knows what it was told? Remembers that it is told now."""
@@ -147,7 +151,7 @@ def with_news(dict wanted not None, dict partitions not None, bint committed_onl
         ):
             news.append((one, partition))
             continue
-        one.note(partition, committed_only)
+        one.note(partition, () if committed_only else None)
         one.records = None
     return news, known
 
@@ -336,8 +340,14 @@ cdef int _partition(Output *output, FetchShape shape, WantedPartition found) exc
     out_int64(output, found.last_stable_offset)
     if shape.log_start:
         out_int64(output, found.log_start_offset)
-    # Aborted transactions: null where nobody asked, none until there are any.
-    out_count(output, 0 if found.aborted_known else -1)
+    if found.aborted is None:
+        out_count(output, -1)
+    else:
+        out_count(output, len(found.aborted))
+        for producer_id, first_offset in found.aborted:
+            out_int64(output, producer_id)
+            out_int64(output, first_offset)
+            out_no_tags(output)
     if shape.rack:
         out_int32(output, -1)  # preferred_read_replica
     return 0

@@ -18,6 +18,7 @@ Thread: the loop. The records that are handed out are views into the frame.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int16_t, int32_t
 
+from kstore._native.batch cimport ATTRIBUTES_AT, TRANSACTIONAL_BIT
 from kstore._native.big_endian cimport store32
 from kstore._native.cursor cimport (
     Cursor, cursor_over, read_bytes_size, read_count, read_int16, read_int32, read_nullable_string,
@@ -35,13 +36,15 @@ cdef class ProduceData:
     """A Produce request.
 
     `partitions` is a list of `(topic, index, records)`: topic the name, or the 16 bytes of its id;
-    records a view into the frame, or None for null.
+    records a view into the frame, or None for null. `is_transactional`: one of them says that it is
+    part of a transaction.
     """
 
     cdef readonly str transactional_id
     cdef readonly int16_t acks
     cdef readonly int32_t timeout_ms
     cdef readonly list partitions
+    cdef readonly bint is_transactional
 
 
 def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
@@ -56,7 +59,7 @@ def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
         request.transactional_id = read_nullable_string(&cursor)
         request.acks = read_int16(&cursor)
         request.timeout_ms = read_int32(&cursor)
-        request.partitions = _partitions(&cursor, view, topic_ids)
+        request.partitions = _partitions(&cursor, view, topic_ids, request)
         skip_tags(&cursor)
     finally:
         PyBuffer_Release(&buffer)
@@ -65,8 +68,9 @@ def parse_produce(frame, Py_ssize_t position, bint flexible, bint topic_ids):
     return request
 
 
-cdef list _partitions(Cursor *cursor, object view, bint topic_ids):
+cdef list _partitions(Cursor *cursor, object view, bint topic_ids, ProduceData request):
     cdef list found = []
+    cdef const unsigned char *records
     cdef Py_ssize_t size, partition_count
     cdef Py_ssize_t topic_count = read_count(cursor, 2)
     cdef int32_t index
@@ -78,7 +82,12 @@ cdef list _partitions(Cursor *cursor, object view, bint topic_ids):
             size = read_bytes_size(cursor)
             if size < 0:
                 found.append((topic, index, None))
-            elif take(cursor, size) != NULL:
+            else:
+                records = take(cursor, size)
+                if records == NULL:
+                    break
+                if size > ATTRIBUTES_AT + 1 and records[ATTRIBUTES_AT + 1] & TRANSACTIONAL_BIT:
+                    request.is_transactional = True
                 found.append((topic, index, view[cursor.position - size:cursor.position]))
             skip_tags(cursor)
             partition_count -= 1

@@ -32,6 +32,7 @@ from kstore.broker.moves import Moves
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
 from kstore.broker.retention import Retention
+from kstore.broker.verification import Verifier
 from kstore.configs import Settings, group_config, transaction_config
 from kstore.errors import ErrorCode, KafkaError
 from kstore.groups.coordinator import GroupCoordinator
@@ -97,11 +98,12 @@ class Broker:
                 offsets_topic_num_partitions=self._partition_count(OFFSETS_TOPIC),
             ),
         )
+        self.markers = PartitionMarkers(runtime, self.partitions, lambda: self.image, self.groups)
         self._transactions_topic = CoordinatorTopic(runtime, self.partitions, TRANSACTIONS_TOPIC)
         self.transactions = TransactionCoordinator(
             runtime,
             self._transactions_topic,
-            PartitionMarkers(runtime, self.partitions, lambda: self.image),
+            self.markers,
             producer_ids.next,
             replace(
                 transaction_config(settings),
@@ -109,6 +111,7 @@ class Broker:
             ),
             lambda: finalized_level(self.image, TRANSACTION_VERSION),
         )
+        self.verifier = Verifier(runtime, self.transactions, lambda: self.settings)
 
     @property
     def image(self) -> MetadataImage:
@@ -390,7 +393,7 @@ class Broker:
 
     def _load_groups(self, partition: Partition) -> Later[None]:
         def take(stored: StoredRecords) -> None:
-            self.groups.load(partition.index, stored.newest)
+            self.groups.load(partition.index, stored.newest, stored.undecided)
             if not partition.log.config.kstore_read_only:
                 self.groups.forget_missing_topics(partition.index, self.image.topics)
 

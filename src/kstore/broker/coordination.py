@@ -14,10 +14,12 @@ from kstore._native.batch import BatchHeader
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
 from kstore.configs import Settings
+from kstore.coordinator.runtime import InTransaction
 from kstore.errors import ErrorCode, KafkaError
-from kstore.log.append import Origin
+from kstore.log.append import Appended, Origin
 from kstore.log.records import (
     ControlType,
+    EndTransactionMarker,
     Record,
     batch_records,
     build_batch,
@@ -99,22 +101,61 @@ class Coordinator(Protocol):
 
 
 class CoordinatorTopic:
-    """The `CoordinatorLog` of a coordinator, on its topic."""
+    """The `TransactionalLog` of a coordinator, on its topic."""
 
     def __init__(self, runtime: Runtime, partitions: Partitions, topic: str) -> None:
         self._runtime = runtime
         self._partitions = partitions
         self._topic = topic
 
-    def append(self, partition: int, records: list[tuple[bytes, bytes | None]]) -> Later[int]:
+    def append(
+        self,
+        partition: int,
+        records: list[tuple[bytes, bytes | None]],
+        transaction: InTransaction | None = None,
+    ) -> Later[int]:
         """Appends records as one batch; the offset behind it, once it is committed."""
+        now_ms = self._runtime.time_ms()
+        stored = [Record(0, now_ms, key, value, ()) for key, value in records]
+        if transaction is None:
+            batch = build_batch(stored)
+            verification = None
+        else:
+            batch = build_batch(
+                stored,
+                producer_id=transaction.producer_id,
+                producer_epoch=transaction.producer_epoch,
+                transactional=True,
+            )
+            verification = transaction.verification
+        return self._append(
+            partition,
+            lambda owner: owner.append(batch, now_ms, Origin.COORDINATOR, verification),
+        )
+
+    def append_marker(
+        self,
+        partition: int,
+        marker: EndTransactionMarker,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+    ) -> Later[int]:
+        """Ends a transaction; the offset behind the marker, once it is committed."""
+        now_ms = self._runtime.time_ms()
+        return self._append(
+            partition,
+            lambda owner: owner.append_marker(
+                marker, producer_id, producer_epoch, transaction_version, now_ms
+            ),
+        )
+
+    def _append(self, partition: int, append: Callable[[Partition], Appended]) -> Later[int]:
         owner = self._partitions.get(self._topic, partition)
         if owner is None:
             return Later.failed(KafkaError(ErrorCode.NOT_COORDINATOR))
-        now_ms = self._runtime.time_ms()
-        batch = build_batch([Record(0, now_ms, key, value, ()) for key, value in records])
         try:
-            appended = owner.append(batch, now_ms, Origin.COORDINATOR)
+            appended = append(owner)
         except KafkaError as error:
             return Later.failed(error)
         return owner.when_committed(appended).map(lambda done: done.last_offset + 1)

@@ -23,6 +23,7 @@ class DelayedFetch:
 
     __slots__ = (
         "_answer",
+        "_committed_only",
         "_connection",
         "_due",
         "_missing_size",
@@ -40,6 +41,8 @@ class DelayedFetch:
         missing_size: int,
         max_wait_ms: int,
         answer: Callable[[], Reply],
+        *,
+        committed_only: bool,
     ) -> None:
         """`answer` reads again and makes the reply, whatever is there by then."""
         self._runtime = runtime
@@ -47,14 +50,15 @@ class DelayedFetch:
         self._partitions = partitions
         self._missing_size = missing_size
         self._answer = answer
+        self._committed_only = committed_only
         self._due = False
         self.reply: Later[Reply] = Later()
         self._timer: Timer = runtime.call_later(max_wait_ms, self._complete)
         connection.waiting.add(self)
         watch(partitions, self)
 
-    def grown(self, size: int) -> None:
-        self._missing_size -= size
+    def grown(self, size: int, stable_size: int) -> None:
+        self._missing_size -= stable_size if self._committed_only else size
         if self._missing_size <= 0:
             self.disturbed()
 

@@ -64,6 +64,7 @@ API_MODULES = (
     "produce",
     "sync_group",
     "update_features",
+    "write_txn_markers",
 )
 
 

@@ -14,6 +14,8 @@ from kstore._native.ends import PartitionEnds
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, Origin
 from kstore.log.log import Log
+from kstore.log.producers import Verification
+from kstore.log.records import EndTransactionMarker
 from kstore.log.segment import Segment
 from kstore.log.slices import Slice
 from kstore.metadata.image import PartitionImage
@@ -22,6 +24,9 @@ from kstore.runtime import Later, Runtime
 
 __all__ = ["Partition", "Watcher"]
 
+EVERYTHING = 1 << 62
+"""Bytes that nobody has counted, and more than anybody waits for."""
+
 TO_HIGH_WATERMARK = -1
 """In DeleteRecords, the offset that stands for the high watermark."""
 
@@ -29,8 +34,9 @@ TO_HIGH_WATERMARK = -1
 class Watcher(Protocol):
     """Waits for something to happen to a partition."""
 
-    def grown(self, size: int) -> None:
-        """`size` bytes were appended and are committed."""
+    def grown(self, size: int, stable_size: int) -> None:
+        """`size` bytes were appended and are committed; readers of committed transactions alone can
+        have `stable_size` more: none while one is open, `EVERYTHING` when it has ended."""
 
     def disturbed(self) -> None:
         """The partition was deleted or truncated: look again."""
@@ -62,21 +68,27 @@ class Partition(PartitionEnds):
         self.isr = image.isr
         self.high_watermark = 0
         self._commit(log.log_end_offset)
-        self._coming: deque[tuple[Later[bytes], Later[Appended]]] = deque()
+        self._coming: deque[tuple[Later[bytes], Later[Appended], Verification | None]] = deque()
 
     def move_to(self, log: Log) -> None:
         """The partition's log is this one now; it holds the same."""
         PartitionEnds.__init__(self, log)
         self.log = log
+        self._commit(self.high_watermark)
 
     def _commit(self, offset: int) -> None:
         """All below `offset` is committed. What is stable, where read_committed ends, goes up to
-        the first offset of an open transaction."""
+        the first offset of an open transaction, but not below the log's start."""
         if offset > self.high_watermark:
             self.high_watermark = offset
-        unstable = self.log.producers.transactions.first_unstable
         end = self.high_watermark
-        self.last_stable_offset = end if unstable is None or unstable > end else unstable
+        producers = self.log.producers
+        if producers.transactions.first_unstable is not None:
+            producers.high_watermark_moved(end)
+            unstable = producers.transactions.first_unstable
+            if unstable is not None:
+                end = min(end, max(unstable, self.log.log_start_offset))
+        self.last_stable_offset = end
 
     def check_leader_epoch(self, epoch: int) -> None:
         """Raises if a client that believes in `epoch` (-1: none) knows less than we do, or more."""
@@ -97,7 +109,11 @@ class Partition(PartitionEnds):
             raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS)
 
     def produce(
-        self, data: memoryview, now_ms: int, runtime: Runtime
+        self,
+        data: memoryview,
+        now_ms: int,
+        runtime: Runtime,
+        verification: Verification | None = None,
     ) -> Appended | Later[Appended]:
         """Appends a client's batch, compressed anew in a worker if the topic wants that.
 
@@ -105,36 +121,64 @@ class Partition(PartitionEnds):
         before it that do. `data` is not used after the return. KafkaError, raised or by the Later.
         """
         if self.log.codec is None and not self._coming:
-            return self.append(data, now_ms)
+            return self.append(data, now_ms, Origin.CLIENT, verification)
         work = self.log.recompression(data, now_ms=now_ms)
         if work is None and not self._coming:
-            return self.append(data, now_ms)
+            return self.append(data, now_ms, Origin.CLIENT, verification)
         made = Later.of(bytes(data)) if work is None else runtime.run_in_worker(work)
         appended: Later[Appended] = Later()
-        self._coming.append((made, appended))
+        self._coming.append((made, appended, verification))
         made.then(lambda _: self._append_coming(runtime))
         return appended
 
     def _append_coming(self, runtime: Runtime) -> None:
         """Appends the batches that are ready, up to the first that is not."""
         while self._coming and self._coming[0][0].done:
-            made, appended = self._coming.popleft()
+            made, appended, verification = self._coming.popleft()
             try:
-                done = self.append(made.result(), runtime.time_ms())
+                done = self.append(made.result(), runtime.time_ms(), Origin.CLIENT, verification)
             except Exception as error:
                 appended.fail(error)
             else:
                 appended.complete(done)
 
     def append(
-        self, data: memoryview | bytes, now_ms: int, origin: Origin = Origin.CLIENT
+        self,
+        data: memoryview | bytes,
+        now_ms: int,
+        origin: Origin = Origin.CLIENT,
+        verification: Verification | None = None,
     ) -> Appended:
-        """Appends one batch of a client, or batches of our own; see `is_committed`."""
-        config = self.log.config
-        if config.kstore_read_only:
+        """Appends one batch of a client, or of our own; see `Log.append` and `is_committed`."""
+        if self.log.config.kstore_read_only:
             raise self._read_only()
-        appended = self.log.append(data, now_ms=now_ms, origin=origin)
-        if not config.kstore_acks_all_flush:
+        return self._appended(
+            self.log.append(data, now_ms=now_ms, origin=origin, verification=verification)
+        )
+
+    def append_marker(
+        self,
+        marker: EndTransactionMarker,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+        now_ms: int,
+    ) -> Appended:
+        """Ends a producer's transaction; see `Log.append_marker` and `is_committed`."""
+        if self.log.config.kstore_read_only:
+            raise self._read_only()
+        return self._appended(
+            self.log.append_marker(
+                marker,
+                producer_id=producer_id,
+                producer_epoch=producer_epoch,
+                transaction_version=transaction_version,
+                now_ms=now_ms,
+            )
+        )
+
+    def _appended(self, appended: Appended) -> Appended:
+        if not self.log.config.kstore_acks_all_flush:
             self._committed(self.log.log_end_offset, appended)
         elif not appended.duplicate:
             self._commit_when_synced(self.log.log_end_offset, appended)
@@ -148,10 +192,16 @@ class Partition(PartitionEnds):
         self.log.when_synced(offset).then(commit)
 
     def _committed(self, offset: int, appended: Appended) -> None:
+        committed, stable = self.high_watermark, self.last_stable_offset
         self._commit(offset)
         if self.watchers and not appended.duplicate:
+            size = stable_size = appended.size
+            if self.last_stable_offset == stable:
+                stable_size = 0
+            elif stable < committed:
+                stable_size = EVERYTHING
             for watcher in tuple(self.watchers):
-                watcher.grown(appended.size)
+                watcher.grown(size, stable_size)
 
     def is_committed(self, appended: Appended) -> bool:
         """Whether acks=all may be answered; a duplicate too must first be on the disk."""
@@ -181,6 +231,11 @@ class Partition(PartitionEnds):
             offset, max_size, upto_offset=end, at_least_one=at_least_one, wait=wait
         )
 
+    def aborted_transactions(self, offset: int, records: Slice) -> list[tuple[int, int]]:
+        """Those whose records in `records`, read from `offset` on, are to be left out; see
+        `Log.aborted_transactions`."""
+        return self.log.aborted_transactions(offset, records, self.last_stable_offset)
+
     def delete_records(self, offset: int) -> int:
         """Moves the log's start up to `offset` (-1: the high watermark); where it is then.
 
@@ -196,7 +251,7 @@ class Partition(PartitionEnds):
         if not 0 <= offset <= self.high_watermark:
             raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
         self.log.advance_log_start(offset)
-        self.disturb()
+        self._start_moved()
         return self.log.log_start_offset
 
     def apply_retention(self, now_ms: int, limit: int) -> list[Segment]:
@@ -204,13 +259,17 @@ class Partition(PartitionEnds):
         start = self.log.log_start_offset
         taken = self.log.take_expired(self.high_watermark, now_ms, limit)
         if self.log.log_start_offset > start:
-            self.disturb()
+            self._start_moved()
         return taken
 
     def _read_only(self) -> KafkaError:
         return KafkaError(
             ErrorCode.POLICY_VIOLATION, f"Topic {self.topic} is read-only (kstore.read.only)."
         )
+
+    def _start_moved(self) -> None:
+        self._commit(self.high_watermark)
+        self.disturb()
 
     def disturb(self) -> None:
         """Makes everybody who waits look again: the partition is no longer what it was."""

@@ -35,6 +35,8 @@ class ApiKey(IntEnum):
     DELETE_TOPICS = 20
     INIT_PRODUCER_ID = 22
     OFFSET_FOR_LEADER_EPOCH = 23
+    WRITE_TXN_MARKERS = 27
+    TXN_OFFSET_COMMIT = 28
     DELETE_RECORDS = 21
     ADD_PARTITIONS_TO_TXN = 24
     ADD_OFFSETS_TO_TXN = 25
@@ -81,6 +83,7 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     # 6 is known to the schema but unstable in 4.3 (KIP-939).
     ApiKey.INIT_PRODUCER_ID: ApiRange(0, 5),
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
+    ApiKey.WRITE_TXN_MARKERS: ApiRange(1, 2),
     ApiKey.DELETE_RECORDS: ApiRange(0, 2),
     ApiKey.DESCRIBE_CONFIGS: ApiRange(1, 4),
     ApiKey.ALTER_CONFIGS: ApiRange(0, 2),

@@ -23,7 +23,7 @@ REPLY = [b"reply"]
 class Case:
     """Two partitions, a connection, and a fetch that misses 200 bytes."""
 
-    def __init__(self, store: api.Store) -> None:
+    def __init__(self, store: api.Store, *, committed_only: bool = False) -> None:
         self.runtime = ManualRuntime()
         self.connection = Connection("127.0.0.1", 1, "a client")
         self.partitions = [
@@ -33,7 +33,13 @@ class Case:
         self.reads = 0
         self.fault: KafkaError | None = None
         self.fetch = DelayedFetch(
-            self.runtime, self.connection, self.partitions, 200, MAX_WAIT_MS, self.answer
+            self.runtime,
+            self.connection,
+            self.partitions,
+            200,
+            MAX_WAIT_MS,
+            self.answer,
+            committed_only=committed_only,
         )
 
     def answer(self) -> list[bytes]:

@@ -52,7 +52,7 @@ def indexes(session: FetchSession) -> list[int]:
 def tells(session: FetchSession) -> bool:
     """Whether a reply of this session tells of its partition, which never changes."""
     (wanted,) = session.partitions.values()
-    wanted.found(PartitionEnds(LogEnds()), None, False)
+    wanted.found(PartitionEnds(LogEnds()), None, None)
     partitions, incremental = session.partitions, session.incremental
     nothing = encode_fetch_reply(1, SHAPES[VERSION], 0, 0, {}, False)
     return encode_fetch_reply(1, SHAPES[VERSION], 0, 0, partitions, incremental) != nothing

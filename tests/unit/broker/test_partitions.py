@@ -31,7 +31,7 @@ class Watcher:
     def __init__(self) -> None:
         self.disturbances = 0
 
-    def grown(self, size: int) -> None:
+    def grown(self, size: int, stable_size: int) -> None:
         raise AssertionError("nothing was appended")
 
     def disturbed(self) -> None:

@@ -21,6 +21,7 @@ from kstore.errors import ErrorCode, KafkaError
 from kstore.wire.codec import DecodeError, decode_response, encode_request
 from kstore.wire.headers import decode_response_header
 from kstore.wire.messages.fetch import (
+    AbortedTransaction,
     FetchPartition,
     FetchRequest,
     FetchResponse,
@@ -128,12 +129,16 @@ def test_writing(version: int) -> None:
     first, second = Records(b"x" * 1000), Records(b"y")
     wanted = parse_fetch(encode_request(request(version), version), 0, SHAPES[version]).partitions
     one, two, three, four = wanted.values()
-    one.found(partition(50, 49, 1), first, True)
+    one.found(partition(50, 49, 1), first, [(4000, 11), (1 << 40, 1 << 41)])
     two.failed(1)
-    three.found(partition(7, 7, 0), second, False)
-    four.found(partition(8, 8, 2), None, True)
+    three.found(partition(7, 7, 0), second, None)
+    four.found(partition(8, 8, 2), None, [])
+    aborted = [
+        AbortedTransaction(producer_id=4000, first_offset=11),
+        AbortedTransaction(producer_id=1 << 40, first_offset=1 << 41),
+    ]
     rows = [
-        (topics[0], 0, 0, 50, 49, 1, [], first.data),
+        (topics[0], 0, 0, 50, 49, 1, aborted, first.data),
         (topics[0], 7, 1, -1, -1, -1, None, None),
         (topics[1], 0, 0, 7, 7, 0, None, second.data),
         (topics[1], 7, 0, 8, 8, 2, [], None),
@@ -195,7 +200,7 @@ def test_only_news_are_told() -> None:
     (one,) = wanted.values()
 
     def found(high_watermark: int, start: int, records: Records | None = None) -> None:
-        one.found(partition(high_watermark, high_watermark, start), records, False)
+        one.found(partition(high_watermark, high_watermark, start), records, None)
 
     found(10, 0)
     assert told(wanted)
@@ -216,7 +221,7 @@ def test_only_news_are_told() -> None:
     again = wanted_of(5)
     (later,) = again.values()
     later.know(one)
-    later.found(partition(11, 11, 3), None, False)
+    later.found(partition(11, 11, 3), None, None)
     assert not told(again), "what was told is known"
 
 

@@ -9,7 +9,7 @@ Read and written natively; records leave as slices of the log. A fetch that find
 `min_bytes` waits in `broker/delayed.py`.
 
 Left out: everything that followers need (diverging epochs, replica state) until there are any,
-and preferred read replicas. Aborted transactions come with transactions.
+and preferred read replicas.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from kstore.broker.fetch_sessions import FetchSession
 from kstore.broker.partition import Partition
 from kstore.errors import KafkaError
 from kstore.log.segment import NotInMemory
+from kstore.log.slices import Slice
 from kstore.runtime import Later
 from kstore.wire.versions import ADVERTISED, ApiKey
 
@@ -86,6 +87,7 @@ def _answer(reading: _Reading, shape: FetchShape) -> Reply | Later[Reply]:
         missing_size,
         request.max_wait_ms,
         lambda: reading.read().reply(shape),
+        committed_only=request.isolation_level == READ_COMMITTED,
     )
     return delayed.reply
 
@@ -137,6 +139,7 @@ class _Reading:
             if partition is None:
                 wanted.failed(partitions.missing(wanted.topic, wanted.index))
                 continue
+            aborted: list[tuple[int, int]] | None = None
             try:
                 partition.check_leader_epoch(wanted.leader_epoch)
                 records = partition.read(
@@ -146,6 +149,8 @@ class _Reading:
                     at_least_one=self.size == 0,
                     wait=wait,
                 )
+                if committed_only:
+                    aborted = _aborted(partition, wanted.fetch_offset, records)
             except NotInMemory as cold:
                 self.cold.append(cold)
                 continue
@@ -156,7 +161,7 @@ class _Reading:
             if records is not None:
                 self.size += records.size
                 left -= records.size
-            wanted.found(partition, records, committed_only)
+            wanted.found(partition, records, aborted)
         return self
 
     def read_ahead(self) -> None:
@@ -182,6 +187,11 @@ class _Reading:
         )
         session.served(served)
         return parts
+
+
+def _aborted(partition: Partition, offset: int, records: Slice | None) -> list[tuple[int, int]]:
+    """What a reader of committed data has to leave out of `records`."""
+    return [] if records is None else partition.aborted_transactions(offset, records)
 
 
 API = FrameApi(ApiKey.FETCH, handle, overlaps=True)

@@ -5,10 +5,11 @@
   v7: `require_stable`. v8: several groups. v9: the groups of KIP-848. v10: topics by id.
 
 Partitions without a committed offset get -1 and no error, also if the topic does not exist.
-`require_stable` waits for commits that are being stored.
+`require_stable` waits for commits that are being stored, and is answered UNSTABLE_OFFSET_COMMIT for
+partitions of which an open transaction may have an offset committed.
 
-Left out: UNSTABLE_OFFSET_COMMIT, until there are transactions; quotas (throttle time is 0) and
-authorization, until there are users; member epochs of KIP-848.
+Left out: quotas (throttle time is 0) and authorization, until there are users; member epochs of
+KIP-848.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ def _group(
                         committed_offset=offset.offset,
                         committed_leader_epoch=offset.leader_epoch,
                         metadata=offset.metadata,
+                        error_code=offset.error,
                     )
                     for offset in topic.offsets
                 ],

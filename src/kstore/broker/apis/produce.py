@@ -11,8 +11,10 @@ it is done, so acks=1 and acks=all are answered at once. Two kinds of answers co
 batch which the topic stores in another codec, and with `kstore.acks.all.flush` that of acks=all,
 which waits until the batch is on the disk, at most for the request's timeout.
 
-Left out: transactions (a transactional batch is refused until there is a coordinator), and the
-hints at another leader, as there is none.
+The first batch of a transaction in a partition waits for the transaction coordinator's answer, and
+with it the whole request and those behind it on its connection (`broker/verification.py`).
+
+Left out: the hints at another leader, as there is none; authorization, until there are users.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from kstore._native.batch import BatchError, BatchHeader, parse_header
 from kstore._native.produce import ProduceData, encode_produce_reply, parse_produce
 from kstore.broker.api import CloseConnection, FrameApi, InEffect, Reply
 from kstore.broker.context import RequestContext
+from kstore.broker.partition import Partition
+from kstore.broker.verification import Verdicts
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.append import Appended, InvalidRecordError
 from kstore.runtime import Later
@@ -44,29 +49,37 @@ Result = tuple[str | bytes, int, int, int, int, int]
 ATTRIBUTES_POSITION = 22
 """Where the low byte of a batch's attributes lies."""
 CODEC_BITS = 0x07
-TRANSACTIONAL_BIT = 0x10
 ZSTD = 4
 
 
 Outcome = tuple[Result, KafkaError | None]
+Wanted = list[tuple[str | bytes, int, memoryview | None]]
+
+_NO_VERDICTS: Verdicts = {}
 
 
 def handle(frame: memoryview, position: int, context: RequestContext) -> Reply | Later[Reply]:
     version = context.api_version
     request = parse_produce(frame, position, version >= 9, version >= 13)
+    if request.acks not in (0, 1, -1):
+        return _refuse(request, ErrorCode.INVALID_REQUIRED_ACKS, context)
+    if request.is_transactional:
+        return _verify_and_append(request, context)
+    return _append_all(request, request.partitions, _NO_VERDICTS, context)
+
+
+def _append_all(
+    request: ProduceData,
+    partitions: Wanted,
+    verdicts: Verdicts,
+    context: RequestContext,
+) -> Reply | Later[Reply]:
     acks = request.acks
-    if acks not in (0, 1, -1):
-        failure = KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
-        return _reply(
-            acks,
-            [_failed(topic, index, failure) for topic, index, _ in request.partitions],
-            context,
-        )
     now_ms = context.broker.runtime.time_ms()
     done: list[Outcome] = []
     coming: list[_Coming] = []
-    for place, (topic, index, records) in enumerate(request.partitions):
-        outcome = _append(request, topic, index, records, now_ms, context)
+    for place, (topic, index, records) in enumerate(partitions):
+        outcome = _append(request, topic, index, records, now_ms, verdicts, context)
         if isinstance(outcome, Later):
             coming.append(_Coming(place, topic, index, outcome))
         else:
@@ -87,6 +100,66 @@ def handle(frame: memoryview, position: int, context: RequestContext) -> Reply |
         timer = context.broker.runtime.call_later(max(request.timeout_ms, 0), _expire, coming)
         reply.then(lambda _: timer.cancel())
     return reply
+
+
+def _verify_and_append(request: ProduceData, context: RequestContext) -> Reply | Later[Reply]:
+    """Has the transaction coordinator asked where a batch may be the first of its transaction."""
+    if request.transactional_id is None:
+        return _refuse(request, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, context)
+    producers: set[tuple[int, int]] = set()
+    sequences: dict[Partition, int] = {}
+    for topic, index, records in request.partitions:
+        header = _transactional(records)
+        if header is None:
+            continue
+        producers.add((header.producer_id, header.producer_epoch))
+        partition = context.broker.partitions.by_key.get((topic, index))
+        if partition is not None and not partition.internal:
+            sequences[partition] = header.base_sequence
+    if len(producers) != 1:
+        if producers:
+            return _refuse(request, ErrorCode.INVALID_PRODUCER_ID_MAPPING, context)
+        return _append_all(request, request.partitions, _NO_VERDICTS, context)
+    ((producer_id, producer_epoch),) = producers
+    asked = context.broker.verifier.verify_produce(
+        request.transactional_id,
+        producer_id,
+        producer_epoch,
+        sequences,
+        adds=context.api_version >= 12,
+        knows_abortable=context.api_version >= 11,
+    )
+    if asked.done:
+        return _append_all(request, request.partitions, asked.result(), context)
+    # The frame is gone when the answer comes.
+    kept: Wanted = [
+        (topic, index, None if records is None else memoryview(bytes(records)))
+        for topic, index, records in request.partitions
+    ]
+
+    def go_on(verdicts: Verdicts) -> Later[Reply]:
+        reply = _append_all(request, kept, verdicts, context)
+        return reply if isinstance(reply, Later) else Later.of(reply)
+
+    return asked.chain(go_on)
+
+
+def _transactional(records: memoryview | None) -> BatchHeader | None:
+    """The header of a batch that is part of a producer's transaction."""
+    try:
+        header = None if records is None else parse_header(records)
+    except BatchError:
+        return None  # the log will say what is wrong with it
+    if header is None or not header.is_transactional or header.producer_id < 0:
+        return None
+    return header
+
+
+def _refuse(request: ProduceData, code: ErrorCode, context: RequestContext) -> Reply:
+    """The answer to a request of which nothing is appended."""
+    error = KafkaError(code)
+    failed = [_failed(topic, index, error) for topic, index, _ in request.partitions]
+    return _reply(request.acks, failed, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +203,7 @@ def _append(
     index: int,
     records: memoryview | None,
     now_ms: int,
+    verdicts: Verdicts,
     context: RequestContext,
 ) -> Outcome | Later[Outcome]:
     try:
@@ -141,10 +215,13 @@ def _append(
                 ErrorCode.INVALID_TOPIC_EXCEPTION,
                 f"Cannot append to internal topic {partition.topic}",
             )
-        _check_attributes(records, request, context.api_version)
+        _check_codec(records, context.api_version)
         if request.acks == -1:
             partition.check_in_sync_replicas()
-        appended = partition.produce(records, now_ms, context.broker.runtime)
+        verdict = verdicts.get((partition.topic, index)) if verdicts else None
+        if isinstance(verdict, KafkaError):
+            raise verdict
+        appended = partition.produce(records, now_ms, context.broker.runtime, verdict)
     except KafkaError as error:
         return _failed(topic, index, error)
     if isinstance(appended, Later):
@@ -187,12 +264,10 @@ def _appended(topic: str | bytes, index: int, appended: Appended) -> Outcome:
     ), None
 
 
-def _check_attributes(records: memoryview, request: ProduceData, version: int) -> None:
-    """What a batch must not be, whatever the log thinks of it."""
-    attributes = records[ATTRIBUTES_POSITION] if len(records) > ATTRIBUTES_POSITION else 0
-    if request.transactional_id is not None or attributes & TRANSACTIONAL_BIT:
-        raise KafkaError(ErrorCode.INVALID_TXN_STATE, "transactions are not served yet")
-    if version < 7 and attributes & CODEC_BITS == ZSTD:
+def _check_codec(records: memoryview, version: int) -> None:
+    if version >= 7 or len(records) <= ATTRIBUTES_POSITION:
+        return
+    if records[ATTRIBUTES_POSITION] & CODEC_BITS == ZSTD:
         raise KafkaError(
             ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
             f"Produce v{version} does not know zstd; it needs v7 or newer",

@@ -48,6 +48,8 @@ MODULES: dict[int, ApiModule] = {
     24: ApiModule("AddPartitionsToTxn", "add_partitions_to_txn", 3),
     25: ApiModule("AddOffsetsToTxn", "add_offsets_to_txn", 3),
     26: ApiModule("EndTxn", "end_txn", 3),
+    27: ApiModule("WriteTxnMarkers", "write_txn_markers", 1),
+    28: ApiModule("TxnOffsetCommit", "txn_offset_commit", 3),
     32: ApiModule("DescribeConfigs", "describe_configs", 4),
     33: ApiModule("AlterConfigs", "alter_configs", 2),
     34: ApiModule("AlterReplicaLogDirs", "alter_replica_log_dirs", 2),
