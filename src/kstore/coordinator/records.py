@@ -28,6 +28,7 @@ __all__ = [
     "MalformedRecordError",
     "OffsetCommit",
     "OffsetCommitRecord",
+    "PendingOffsetRecord",
     "StoredMember",
     "StoredRecord",
     "UnknownRecord",
@@ -81,6 +82,22 @@ class OffsetCommitRecord:
         key.string(self.topic)
         key.int32(self.partition)
         return key.done(), None if self.value is None else _encode_offset(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOffsetRecord:
+    """A group's offset that a producer's open transaction will have committed, or not.
+
+    Stored as any other offset, in a batch of the transaction. A commit without a value is one that
+    a later offset has made void.
+    """
+
+    producer_id: int
+    commit: OffsetCommitRecord
+
+    def encode(self) -> tuple[bytes, bytes | None]:
+        """Key and value for the log."""
+        return self.commit.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,23 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from kstore.errors import ErrorCode, KafkaError
+from kstore.log.producers import Verification
+from kstore.log.records import EndTransactionMarker
 from kstore.runtime import Later, Runtime, Timer
 
-__all__ = ["CoordinatorLog", "CoordinatorRuntime", "Step", "Waiter", "coordinator_error"]
+__all__ = [
+    "CoordinatorLog",
+    "CoordinatorRuntime",
+    "InTransaction",
+    "Step",
+    "TransactionalLog",
+    "Waiter",
+    "coordinator_error",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +65,43 @@ def coordinator_error(error: BaseException) -> ErrorCode:
     return ErrorCode.UNKNOWN_SERVER_ERROR
 
 
+@dataclass(frozen=True, slots=True)
+class InTransaction:
+    """The producer of whose transaction records are part, and what the log asks for the first."""
+
+    producer_id: int
+    producer_epoch: int
+    verification: Verification | None = None
+
+
 class CoordinatorLog(Protocol):
     """Where a coordinator's records go; the broker's partition stands behind it."""
 
-    def append(self, partition: int, records: list[tuple[bytes, bytes | None]]) -> Later[int]:
-        """Appends keys and values as one batch.
+    def append(
+        self,
+        partition: int,
+        records: list[tuple[bytes, bytes | None]],
+        transaction: InTransaction | None = None,
+    ) -> Later[int]:
+        """Appends keys and values as one batch, maybe as part of a transaction.
 
         The `Later` is complete once they are committed (the high watermark has passed them), and
         fails with a `KafkaError`. Appends to one partition are committed in their order.
         """
+
+
+class TransactionalLog(CoordinatorLog, Protocol):
+    """The log of a coordinator whose records may be part of transactions."""
+
+    def append_marker(
+        self,
+        partition: int,
+        marker: EndTransactionMarker,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+    ) -> Later[int]:
+        """Ends a transaction; complete, or failed, as that of `append`."""
 
 
 class Record(Protocol):
@@ -95,7 +134,16 @@ class Step(Generic[R]):
     `now_ms` is monotonic, for deadlines; `time_ms` is the wall clock, for what is stored.
     """
 
-    __slots__ = ("committed", "failed", "now_ms", "records", "replies", "time_ms", "wake_at_ms")
+    __slots__ = (
+        "committed",
+        "failed",
+        "now_ms",
+        "records",
+        "replies",
+        "time_ms",
+        "transaction",
+        "wake_at_ms",
+    )
 
     def __init__(self, now_ms: float, time_ms: int) -> None:
         self.now_ms = now_ms
@@ -103,6 +151,8 @@ class Step(Generic[R]):
         self.records: list[R] = []
         self.replies: list[tuple[Waiter[Any], Any]] = []
         self.wake_at_ms = math.inf
+        self.transaction: InTransaction | None = None
+        """Of which all records of this step are part."""
         self.committed: list[Callable[[Step[R]], None]] = []
         self.failed: list[Callable[[Step[R], ErrorCode], None]] = []
 
@@ -244,7 +294,7 @@ class CoordinatorRuntime(Generic[R]):
         lane.appending = step
         try:
             records = [record.encode() for record in step.records]
-            appending = self._log.append(self._partition, records)
+            appending = self._log.append(self._partition, records, step.transaction)
         except Exception as error:  # whatever it is, the key must not wait for it for ever
             self._appended(key, lane, step, error)
             return

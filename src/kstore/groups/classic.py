@@ -19,7 +19,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from kstore.coordinator.records import GroupMetadata, GroupMetadataRecord, OffsetCommitRecord
+from kstore.coordinator.records import (
+    GroupMetadata,
+    GroupMetadataRecord,
+    OffsetCommitRecord,
+    PendingOffsetRecord,
+)
 from kstore.coordinator.runtime import Step, Waiter
 from kstore.errors import ErrorCode
 from kstore.groups.member import Member
@@ -29,7 +34,7 @@ __all__ = ["ClassicGroup", "GroupRecord", "GroupState", "GroupStep", "InitialReb
 
 logger = logging.getLogger(__name__)
 
-GroupRecord: TypeAlias = OffsetCommitRecord | GroupMetadataRecord
+GroupRecord: TypeAlias = OffsetCommitRecord | PendingOffsetRecord | GroupMetadataRecord
 GroupStep: TypeAlias = Step[GroupRecord]
 InitialRebalance: TypeAlias = tuple[float, float]
 """Of a new group's first rebalance: the delay that runs, and how much may still be added."""

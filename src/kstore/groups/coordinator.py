@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
 from kstore.configs import GroupConfig
 from kstore.coordinator import partitioning
 from kstore.coordinator.records import NO_UUID
-from kstore.coordinator.runtime import CoordinatorLog, Waiter
+from kstore.coordinator.runtime import TransactionalLog, Waiter
 from kstore.errors import ErrorCode
 from kstore.groups.classic import GroupStep
 from kstore.groups.deletion import delete_offsets
 from kstore.groups.describe import describe, listed
 from kstore.groups.leave import leave
 from kstore.groups.offsets import commit
-from kstore.groups.shard import Shard
+from kstore.groups.shard import Shard, StoredPair
 from kstore.groups.sync import heartbeat, sync
 from kstore.groups.values import (
     CommitRequest,
@@ -42,6 +42,7 @@ from kstore.groups.values import (
     SyncRequest,
     SyncResult,
 )
+from kstore.log.records import EndTransactionMarker
 from kstore.runtime import Later, Runtime
 
 __all__ = ["GroupCoordinator"]
@@ -58,7 +59,7 @@ class GroupCoordinator:
     COORDINATOR_LOAD_IN_PROGRESS, any after `close` COORDINATOR_NOT_AVAILABLE.
     """
 
-    def __init__(self, runtime: Runtime, log: CoordinatorLog, config: GroupConfig) -> None:
+    def __init__(self, runtime: Runtime, log: TransactionalLog, config: GroupConfig) -> None:
         self._runtime = runtime
         self._log = log
         self._config = config
@@ -88,8 +89,16 @@ class GroupCoordinator:
         self.unload(partition)
         self._loading.add(partition)
 
-    def load(self, partition: int, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    def load(
+        self,
+        partition: int,
+        records: Iterable[StoredPair],
+        undecided: Mapping[int, Iterable[StoredPair]] = {},
+    ) -> None:
         """Takes over a partition; `records` are keys and values of its log, oldest first.
+
+        `undecided` are those of transactions that are still open, by producer id; one without a
+        value no longer counts, as a later one of its key does.
 
         Groups go on in the generation that they were in, and their members' session timeouts
         begin anew. Raises `MalformedRecordError`; the partition is not loaded then.
@@ -97,7 +106,7 @@ class GroupCoordinator:
         self.unload(partition)
         shard = Shard(partition, self._runtime, self._log, self._config, self._new_uuid)
         try:
-            shard.load(records)
+            shard.load(records, undecided)
         except ValueError:
             shard.unload(ErrorCode.NOT_COORDINATOR)
             raise
@@ -200,7 +209,7 @@ class GroupCoordinator:
     # Offsets: the empty group id is as good as any other, as in Kafka
 
     def commit_offsets(self, request: CommitRequest) -> Later[CommitResult]:
-        """OffsetCommit. Answered when the offsets are stored."""
+        """OffsetCommit, or TxnOffsetCommit. Answered when the offsets are stored."""
         waiter = Waiter(lambda error: CommitResult((error,) * len(request.offsets)))
 
         def decide(shard: Shard, step: GroupStep) -> None:
@@ -225,6 +234,20 @@ class GroupCoordinator:
         if shard is None:
             return Later.of(FetchResult(error=self._absent(partition)))
         return Later.of(shard.fetch_offsets(request))
+
+    def complete_transaction(
+        self,
+        partition: int,
+        marker: EndTransactionMarker,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+    ) -> Later[ErrorCode]:
+        """Ends a producer's transaction in a partition of `__consumer_offsets`."""
+        shard = self._shards.get(partition)
+        if shard is None:
+            return Later.of(self._absent(partition))
+        return shard.complete_transaction(marker, producer_id, producer_epoch, transaction_version)
 
     def delete_offsets(self, request: DeleteOffsetsRequest) -> Later[DeleteOffsetsResult]:
         """OffsetDelete. Offsets of topics that members of the group read stay."""

@@ -38,14 +38,15 @@ def delete_offsets(
     if group.state is not GroupState.EMPTY and group.protocol_type != _CONSUMER:
         return DeleteOffsetsResult(error=ErrorCode.NON_EMPTY_GROUP)
     subscribed = _subscribed_topics(group)
-    committed = {(topic, partition) for topic, partition, _ in offsets.of(group.group_id)}
+    there = {(topic, partition) for topic, partition, _ in offsets.of(group.group_id)}
+    there.update(offsets.pending_of(group.group_id))
     errors = []
     for topic, partition in request.partitions:
         if topic in subscribed:
             errors.append(ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC)
             continue
         errors.append(ErrorCode.NONE)
-        if (topic, partition) in committed:
+        if (topic, partition) in there:
             step.append(OffsetCommitRecord(group.group_id, topic, partition, None))
     return DeleteOffsetsResult(errors=tuple(errors))
 

@@ -10,29 +10,40 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 from kstore.configs import GroupConfig
 from kstore.coordinator.records import (
     GroupMetadata,
     GroupMetadataRecord,
     OffsetCommitRecord,
+    PendingOffsetRecord,
     UnknownRecord,
     decode_record,
 )
-from kstore.coordinator.runtime import CoordinatorLog, CoordinatorRuntime, Waiter
+from kstore.coordinator.runtime import (
+    CoordinatorRuntime,
+    TransactionalLog,
+    Waiter,
+    coordinator_error,
+)
 from kstore.errors import ErrorCode
 from kstore.groups.classic import ClassicGroup, GroupRecord, GroupState, GroupStep
 from kstore.groups.join import Join
 from kstore.groups.offsets import Offsets
 from kstore.groups.rebalance import prepare, wake
 from kstore.groups.values import FetchRequest, FetchResult, JoinRequest, JoinResult
-from kstore.runtime import Runtime
+from kstore.log.records import ControlType, EndTransactionMarker
+from kstore.runtime import Later, Runtime
 
-__all__ = ["Shard"]
+__all__ = ["Shard", "StoredPair"]
 
 logger = logging.getLogger(__name__)
+
+StoredPair: TypeAlias = tuple[bytes | None, bytes | None]
+"""Key and value as they stand in the log."""
 
 
 class Shard:
@@ -42,7 +53,7 @@ class Shard:
         self,
         partition: int,
         runtime: Runtime,
-        log: CoordinatorLog,
+        log: TransactionalLog,
         config: GroupConfig,
         new_uuid: Callable[[], uuid.UUID],
     ) -> None:
@@ -55,13 +66,16 @@ class Shard:
             runtime, log, partition, self._replay, self._wake
         )
         self._runtime = runtime
+        self._log = log
         self._new_uuid = new_uuid
 
-    def load(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+    def load(
+        self, records: Iterable[StoredPair], undecided: Mapping[int, Iterable[StoredPair]]
+    ) -> None:
         """Makes the groups from the partition's log, and expects their members' heartbeats.
 
-        Of each key only the last record counts, so only that one is decoded. Raises
-        `MalformedRecordError`.
+        Of each key only the last record counts, so only that one is decoded. `undecided` are the
+        records of open transactions, by producer id. Raises `MalformedRecordError`.
         """
         newest: dict[bytes | None, bytes | None] = {}
         for key, value in records:
@@ -74,6 +88,11 @@ class Shard:
                 unknown += 1
             else:
                 self._replay(record)
+        for producer_id, pairs in undecided.items():
+            for key, value in pairs:
+                record = decode_record(key, value)
+                if isinstance(record, OffsetCommitRecord):
+                    self._replay(PendingOffsetRecord(producer_id, record))
         for group_id, stored in self.stored.items():
             self.groups[group_id] = ClassicGroup.restored(group_id, stored)
             self.events.run(group_id, partial(self._loaded, group_id))
@@ -100,15 +119,21 @@ class Shard:
             group.refuse_waiters(error)
 
     def _replay(self, record: GroupRecord) -> None:
-        if isinstance(record, OffsetCommitRecord):
+        if isinstance(record, PendingOffsetRecord):
+            self.offsets.replay_pending(record)
+            self._see(record.commit)
+        elif isinstance(record, OffsetCommitRecord):
             self.offsets.replay(record)
-            if record.value is not None and record.group_id not in self.groups:
-                self._create(record.group_id)
+            self._see(record)
         elif record.value is not None:
             self.stored[record.group_id] = record.value
         else:
             self.stored.pop(record.group_id, None)
             self.groups.pop(record.group_id, None)
+
+    def _see(self, commit: OffsetCommitRecord) -> None:
+        if commit.value is not None and commit.group_id not in self.groups:
+            self._create(commit.group_id)
 
     def _create(self, group_id: str) -> ClassicGroup:
         group = self.groups[group_id] = ClassicGroup(group_id, self._runtime.time_ms())
@@ -147,6 +172,33 @@ class Shard:
         """What a group has committed; offsets that outlived their group's removal don't count."""
         offsets = self.offsets if request.group_id in self.groups else Offsets()
         return offsets.fetch(request)
+
+    def complete_transaction(
+        self,
+        marker: EndTransactionMarker,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+    ) -> Later[ErrorCode]:
+        """Stores a marker, and commits or drops what is pending of its producer.
+
+        It concerns many groups, so it is in no group's lane: appends are committed in their order,
+        and those of the transaction were made before.
+        """
+        outcome: Later[ErrorCode] = Later()
+
+        def written(appended: Later[int]) -> None:
+            if appended.error is not None:
+                outcome.complete(coordinator_error(appended.error))
+                return
+            commit = marker.type is ControlType.COMMIT
+            self.offsets.end_transaction(producer_id, commit=commit)
+            outcome.complete(ErrorCode.NONE)
+
+        self._log.append_marker(
+            self.partition, marker, producer_id, producer_epoch, transaction_version
+        ).then(written)
+        return outcome
 
     def delete(self, group_id: str, step: GroupStep) -> ErrorCode:
         """Removes an empty group with its offsets."""

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 
 from kstore.coordinator.records import NO_UUID
+from kstore.coordinator.runtime import InTransaction
 from kstore.errors import ErrorCode
 
 __all__ = [
@@ -179,6 +180,8 @@ class CommitRequest:
     """How long the client wants them kept (OffsetCommit v2 to v4); -1 leaves it to the broker."""
     knows_group_id_not_found: bool = False
     """The client understands GROUP_ID_NOT_FOUND (OffsetCommit v9+)."""
+    transaction: InTransaction | None = None
+    """The offsets count once the transaction is committed (TxnOffsetCommit)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,10 @@ class FetchTopic:
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """Which committed offsets of a group are wanted; `topics` None means all."""
+    """Which committed offsets of a group are wanted; `topics` None means all.
+
+    With `require_stable`, none of which an open transaction may have another one committed.
+    """
 
     group_id: str
     topics: tuple[FetchTopic, ...] | None
@@ -224,12 +230,13 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True)
 class FetchedOffset:
-    """The committed offset of one partition; -1 if there is none."""
+    """The committed offset of one partition; -1 if there is none, or UNSTABLE_OFFSET_COMMIT."""
 
     partition: int
     offset: int = -1
     leader_epoch: int = -1
     metadata: str = ""
+    error: ErrorCode = NONE
 
 
 @dataclass(frozen=True, slots=True)

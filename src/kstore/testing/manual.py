@@ -14,7 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from kstore.coordinator.pending import Pending
+from kstore.coordinator.runtime import InTransaction
 from kstore.errors import ErrorCode, KafkaError
+from kstore.log.records import ControlType, EndTransactionMarker
 from kstore.runtime import Later, Timer
 
 __all__ = ["ManualLog", "ManualRuntime"]
@@ -130,7 +133,8 @@ class ManualRuntime:
 
 
 class ManualLog:
-    """A `CoordinatorLog` in memory.
+    """A `TransactionalLog` in memory. `records` are those that count; `pending` those of open
+    transactions.
 
     Commits at once, unless `hold` is set: then `commit_next` and `fail_next` say what becomes of
     each append, the oldest first. `fail_with` makes every new append fail at once.
@@ -140,24 +144,57 @@ class ManualLog:
         self.records: dict[int, list[tuple[bytes, bytes | None]]] = {}
         self.hold = False
         self.fail_with: ErrorCode | None = None
-        self._held: deque[tuple[int, list[tuple[bytes, bytes | None]], Later[int]]] = deque()
+        self.pending: dict[int, Pending[bytes, bytes]] = {}
+        self._held: deque[tuple[Callable[[], int], Later[int]]] = deque()
 
-    def append(self, partition: int, records: list[tuple[bytes, bytes | None]]) -> Later[int]:
+    def append(
+        self,
+        partition: int,
+        records: list[tuple[bytes, bytes | None]],
+        transaction: InTransaction | None = None,
+    ) -> Later[int]:
+        pending = self.pending.setdefault(partition, Pending())
+        kept = self.records.setdefault(partition, [])
+
+        def commit() -> int:
+            for key, value in records:
+                if transaction is not None:
+                    pending.add(transaction.producer_id, key, value)
+                    continue
+                kept.append((key, value))
+                if value is None:
+                    pending.forget(key)
+                else:
+                    pending.supersede(key)
+            return len(kept)
+
+        return self._append(commit)
+
+    def append_marker(
+        self,
+        partition: int,
+        marker: EndTransactionMarker,
+        producer_id: int,
+        producer_epoch: int,
+        transaction_version: int,
+    ) -> Later[int]:
+        def commit() -> int:
+            pending = self.pending.setdefault(partition, Pending())
+            kept = self.records.setdefault(partition, [])
+            kept.extend(pending.end(producer_id, commit=marker.type is ControlType.COMMIT))
+            return len(kept)
+
+        return self._append(commit)
+
+    def _append(self, commit: Callable[[], int]) -> Later[int]:
         if self.fail_with is not None:
             return Later.failed(KafkaError(self.fail_with))
         later: Later[int] = Later()
         if self.hold:
-            self._held.append((partition, records, later))
+            self._held.append((commit, later))
         else:
-            self._commit(partition, records, later)
+            later.complete(commit())
         return later
-
-    def _commit(
-        self, partition: int, records: list[tuple[bytes, bytes | None]], later: Later[int]
-    ) -> None:
-        kept = self.records.setdefault(partition, [])
-        kept.extend(records)
-        later.complete(len(kept))
 
     @property
     def held_count(self) -> int:
@@ -166,8 +203,9 @@ class ManualLog:
 
     def commit_next(self) -> None:
         """Commits the oldest append that waits."""
-        self._commit(*self._held.popleft())
+        commit, later = self._held.popleft()
+        later.complete(commit())
 
     def fail_next(self, code: ErrorCode) -> None:
         """Fails the oldest append that waits; its records are in no log."""
-        self._held.popleft()[2].fail(KafkaError(code))
+        self._held.popleft()[1].fail(KafkaError(code))
