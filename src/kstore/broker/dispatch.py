@@ -63,6 +63,7 @@ API_MODULES = (
     "offset_for_leader_epoch",
     "produce",
     "sync_group",
+    "txn_offset_commit",
     "update_features",
     "write_txn_markers",
 )

@@ -84,6 +84,7 @@ ADVERTISED: dict[ApiKey, ApiRange] = {
     ApiKey.INIT_PRODUCER_ID: ApiRange(0, 5),
     ApiKey.OFFSET_FOR_LEADER_EPOCH: ApiRange(2, 4),
     ApiKey.WRITE_TXN_MARKERS: ApiRange(1, 2),
+    ApiKey.TXN_OFFSET_COMMIT: ApiRange(0, 5),
     ApiKey.DELETE_RECORDS: ApiRange(0, 2),
     ApiKey.DESCRIBE_CONFIGS: ApiRange(1, 4),
     ApiKey.ALTER_CONFIGS: ApiRange(0, 2),
