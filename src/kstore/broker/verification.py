@@ -25,6 +25,9 @@ Verdicts: TypeAlias = dict[TopicPartition, Verification | KafkaError]
 """What to show to the log, or why a batch must not be appended; nothing needs no verification."""
 
 
+_ADDS = 2  # the transaction version of clients whose batches add their partitions
+
+
 class Coordinator(Protocol):
     """What is asked of the transaction coordinator."""
 
@@ -35,9 +38,18 @@ class Coordinator(Protocol):
         producer_epoch: int,
         partitions: Collection[TopicPartition],
         *,
-        verify_only: bool = False,
+        client_version: int,
     ) -> Later[dict[TopicPartition, ErrorCode]]:
-        """A code for each of `partitions`; never fails."""
+        """Adds all of `partitions`, or none; a code for each. Never fails."""
+
+    def verify_partitions(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        partitions: Collection[TopicPartition],
+    ) -> dict[TopicPartition, ErrorCode]:
+        """Which of `partitions` take part: a code for each."""
 
 
 class Verifier:
@@ -95,8 +107,17 @@ class Verifier:
                     verdicts[key] = _refusal(code, knows_abortable=knows_abortable)
             return verdicts
 
+        keys = list(begun)
+        if not adds:
+            return Later.of(
+                answered(
+                    self._coordinator.verify_partitions(
+                        transactional_id, producer_id, producer_epoch, keys
+                    )
+                )
+            )
         return self._coordinator.add_partitions(
-            transactional_id, producer_id, producer_epoch, list(begun), verify_only=not adds
+            transactional_id, producer_id, producer_epoch, keys, client_version=_ADDS
         ).map(answered)
 
     def verify_produce(

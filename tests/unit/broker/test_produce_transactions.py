@@ -40,7 +40,8 @@ class Coordinator:
     """Answers when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[list[KEY], bool, Later[dict[KEY, ErrorCode]]]] = []
+        self.asked: list[tuple[list[KEY], Later[dict[KEY, ErrorCode]]]] = []
+        self.verified: list[KEY] = []
 
     def add_partitions(
         self,
@@ -49,14 +50,24 @@ class Coordinator:
         producer_epoch: int,
         partitions: Collection[KEY],
         *,
-        verify_only: bool = False,
+        client_version: int,
     ) -> Later[dict[KEY, ErrorCode]]:
         answer: Later[dict[KEY, ErrorCode]] = Later()
-        self.asked.append((list(partitions), verify_only, answer))
+        self.asked.append((list(partitions), answer))
         return answer
 
+    def verify_partitions(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        partitions: Collection[KEY],
+    ) -> dict[KEY, ErrorCode]:
+        self.verified += partitions
+        return dict.fromkeys(partitions, NONE)
+
     def answer(self, code: ErrorCode = NONE, **by_topic: ErrorCode) -> None:
-        keys, _, answer = self.asked.pop(0)
+        keys, answer = self.asked.pop(0)
         answer.complete({key: by_topic.get(key[0], code) for key in keys})
 
 
@@ -135,20 +146,25 @@ def case(tmp_path: Path) -> Iterator[Case]:
         yield Case(store, runtime)
 
 
-@pytest.mark.parametrize("version", [9, 12])
-def test_the_first_batch_waits_and_so_does_the_connection(case: Case, version: int) -> None:
-    first = case.send(("t", transactional(b"first")), ("u", batch(b"plain")), version=version)
+def test_the_first_batch_waits_and_so_does_the_connection(case: Case) -> None:
+    first = case.send(("t", transactional(b"first")), ("u", batch(b"plain")))
     assert isinstance(first, Later)
     assert not isinstance(first, InEffect), "the next request must not overtake it"
     assert not first.done
-    assert [asked[:2] for asked in case.coordinator.asked] == [([("t", 0)], version < 12)]
+    assert [keys for keys, _ in case.coordinator.asked] == [[("t", 0)]]
     assert case.values("u") == []
     case.coordinator.answer()
-    assert case.codes(first, version) == [NONE, NONE]
+    assert case.codes(first) == [NONE, NONE]
     assert (case.values("t"), case.values("u")) == ([b"first"], [b"plain"])
-    second = case.send(("t", transactional(b"second", 1)), version=version)
-    assert case.codes(second, version) == [NONE], "at once"
+    second = case.send(("t", transactional(b"second", 1)))
+    assert case.codes(second) == [NONE], "at once"
     assert case.values("t") == [b"first", b"second"]
+
+
+def test_that_of_an_older_client_is_looked_up_at_once(case: Case) -> None:
+    sent = case.send(("t", transactional(b"first")), version=9)
+    assert case.codes(sent, 9) == [NONE]
+    assert (case.coordinator.verified, case.coordinator.asked) == ([("t", 0)], [])
 
 
 def test_a_partition_that_is_refused_leaves_the_others(case: Case) -> None:

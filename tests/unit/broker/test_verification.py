@@ -36,13 +36,25 @@ class Coordinator:
         producer_epoch: int,
         partitions: Collection[tuple[str, int]],
         *,
-        verify_only: bool = False,
+        client_version: int,
     ) -> Later[dict[tuple[str, int], ErrorCode]]:
-        self.asked.append(
-            (transactional_id, producer_id, producer_epoch, list(partitions), verify_only)
-        )
+        assert client_version == 2
+        asked = (transactional_id, producer_id, producer_epoch, list(partitions), False)
+        return Later.of(self._answer(asked))
+
+    def verify_partitions(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        partitions: Collection[tuple[str, int]],
+    ) -> dict[tuple[str, int], ErrorCode]:
+        return self._answer((transactional_id, producer_id, producer_epoch, list(partitions), True))
+
+    def _answer(self, asked: tuple[Any, ...]) -> dict[tuple[str, int], ErrorCode]:
+        self.asked.append(asked)
         code = self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
-        return Later.of(dict.fromkeys(partitions, code))
+        return dict.fromkeys(asked[3], code)
 
 
 class Case:
