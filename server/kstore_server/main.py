@@ -98,10 +98,13 @@ async def _run(settings: Settings, ready_file: Path | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = Server(settings)
+    # With thousands of partitions it would go through all that was made time and again.
+    gc.disable()
     await server.start()
     try:
         # What was made so far stays for good: the collector need not look at it again and again.
         gc.freeze()
+        gc.enable()
         print(
             f"kstore ready: PLAINTEXT://{server.address} "
             f"(node {server.node_id}, cluster {server.cluster_id}, "
