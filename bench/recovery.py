@@ -93,7 +93,8 @@ class Bench:
         self.partitions = partitions
         self.random = random.Random(seed)
         self.killed = root / "killed"
-        self.kafka = root / "kafka"
+        self.template = root / "kafka-template"
+        self.kafka = TellingKafka(root / "kafka", {}, {})
         self.number = 0
 
     def fill(self) -> None:
@@ -141,15 +142,15 @@ class Bench:
             sequence += RECORDS
 
     def prepare_kafka(self) -> None:
-        """A directory of Kafka that knows the topic, and was left cleanly."""
-        broker = TellingKafka(self.kafka, {}, {})
-        broker.start()
+        """A directory of Kafka that knows the topic, and was left cleanly: the template."""
+        self.kafka.start()
         try:
-            client = Client(("127.0.0.1", broker.port))
+            client = Client(("127.0.0.1", self.kafka.port))
             create_topic(client, self.partitions)
             client.close()
         finally:
-            broker.stop()
+            self.kafka.stop()
+        self.kafka.data_dir.rename(self.template)
 
     def logs(self) -> list[Path]:
         return sorted(self.killed.glob(f"data/{TOPIC}-*/*.log"))
@@ -173,17 +174,17 @@ class Bench:
 
     def recover(self) -> tuple[float, float]:
         """(seconds that recovery took, seconds until ready) of our broker."""
-        directory = self.next_directory()
-        shutil.copytree(self.killed / "data", directory / "data", copy_function=link_or_copy)
-        broker = BROKERS["kstore"].make(directory, {}, {})
+        self.number += 1
+        broker = BROKERS["kstore"].make(self.root / f"run-{self.number}", {}, {})
+        shutil.copytree(self.killed / "data", broker.data_dir, copy_function=link_or_copy)
         started = time.perf_counter()
         told = self.start_and_kill(broker, TOLD_BY_KSTORE)
         return float(told[1]), self.ready_at - started
 
     def recover_with_kafka(self) -> float:
-        directory = self.next_directory()
-        shutil.copytree(self.kafka / "data", directory / "data")
-        data = directory / "data"
+        data = self.kafka.data_dir
+        shutil.copytree(self.template, data)
+        self.kafka.log_file.unlink()
         (data / ".kafka_cleanshutdown").unlink()
         (data / "recovery-point-offset-checkpoint").unlink()
         for path in self.logs():
@@ -192,8 +193,7 @@ class Bench:
                 if old.name != "partition.metadata":
                     old.unlink()
             os.link(path, to / path.name)
-        broker = TellingKafka(directory, {}, {})
-        told = self.start_and_kill(broker, TOLD_BY_KAFKA)
+        told = self.start_and_kill(self.kafka, TOLD_BY_KAFKA)
         assert int(told[1]) >= self.partitions
         return int(told[2]) / 1000
 
@@ -203,14 +203,8 @@ class Bench:
         broker.kill()
         found = told.search(broker.log_file.read_text())
         assert found is not None, broker.output()
-        shutil.rmtree(broker.directory)
+        shutil.rmtree(broker.data_dir)
         return found
-
-    def next_directory(self) -> Path:
-        self.number += 1
-        directory = self.root / f"run-{self.number}"
-        directory.mkdir()
-        return directory
 
 
 def link_or_copy(source: str, target: str) -> None:

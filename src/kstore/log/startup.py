@@ -5,8 +5,9 @@ then. All segments that have to be recovered, of whichever log, are shared out t
 largest first; who recovers the last one of a log finishes it. Work of over two seconds is told of
 in the log every two seconds. What is wrong with one log is that log's alone.
 
-There is no loop yet to hand work to, so this is the one place with threads of its own. Runs on the
-thread that opens the store. Source: Kafka's LogManager.loadLogs.
+There is no loop yet to hand work to, nor when the logs are closed again, so this is the one place
+with threads of its own. Runs on the thread that opens or closes the store. Source: Kafka's
+LogManager.loadLogs, LogManager.shutdown.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from kstore.log.loading import LogLoad
 from kstore.log.segment import Segment
 from kstore.log.state import LogState
 
-__all__ = ["load_all"]
+__all__ = ["load_all", "share_out"]
 
 logger = logging.getLogger("kstore.log")
 
@@ -41,7 +42,7 @@ def load_all(directory: Path, loads: Sequence[LogLoad], *, threads: int, failed:
     """Opens the logs of `directory`. Of one that can't be opened `failed` is told; any thread."""
     started_s = time.monotonic()
     startup = _Startup(loads, failed)
-    _share_out(
+    share_out(
         startup.look,
         loads,
         threads,
@@ -67,7 +68,7 @@ def load_all(directory: Path, loads: Sequence[LogLoad], *, threads: int, failed:
             time.monotonic() - started_s,
         )
 
-    _share_out(startup.recover, segments, threads, lambda: tell("recovering"))
+    share_out(startup.recover, segments, threads, lambda: tell("recovering"))
     tell("recovered")
 
 
@@ -124,7 +125,7 @@ class _Startup:
             self._failed(load.log, error)
 
 
-def _share_out(
+def share_out(
     work: Callable[[T], None], items: Iterable[T], threads: int, tell: Callable[[], None]
 ) -> None:
     """Has `threads` threads do `work` for each of the items; `tell` is called now and then.

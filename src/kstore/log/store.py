@@ -54,7 +54,7 @@ from kstore.log.properties import (
     random_uuid,
 )
 from kstore.log.segment import Segment
-from kstore.log.startup import load_all
+from kstore.log.startup import load_all, share_out
 from kstore.log.state import LogState
 from kstore.runtime import Runtime, SynchronousRuntime
 
@@ -93,6 +93,7 @@ class Store:
         config_of: Callable[[str], LogConfig],
         runtime: Runtime,
         files: Files,
+        threads: int,
     ) -> None:
         """Use `open`."""
         self.failure: OSError | None = None
@@ -110,6 +111,7 @@ class Store:
         self._files = files
         self._handles = Handles(files)
         self._closed = False
+        self._threads = threads
         # Checkpoints are written in workers, each file over a name of its own: one at a time.
         self._checkpointing = threading.Lock()
         self._in_checkpoints: set[_Partition] = set()
@@ -134,9 +136,9 @@ class Store:
 
         `config_of` gives the configs of a topic, `config` those of all topics. A new directory
         becomes that of `node_id` (1) and `cluster_id` (a random one); an old one must be theirs.
-        `lock` is one that the caller holds already; the store releases it. Any thread may call
-        this. Raises StoreError, whose text is one line for a person; DirectoryFailure if the
-        system refused something.
+        `lock` is one that the caller holds already; the store releases it. `load_threads` open
+        the logs, and close them. Any thread may call this. Raises StoreError, whose text is one
+        line for a person; DirectoryFailure if the system refused something.
         """
         files = files or Files()
         common = config or LogConfig()
@@ -147,9 +149,10 @@ class Store:
             config_of=config_of or (lambda topic: common),
             runtime=runtime or SynchronousRuntime(),
             files=files,
+            threads=load_threads,
         )
         try:
-            store._load(cluster_id, node_id, load_threads)
+            store._load(cluster_id, node_id)
         except OSError as error:
             store._lock.release()
             raise DirectoryFailure(f"the data directory {path} can't be opened: {error}") from error
@@ -176,7 +179,7 @@ class Store:
 
     # Opening
 
-    def _load(self, cluster_id: str | None, node_id: int | None, threads: int) -> None:
+    def _load(self, cluster_id: str | None, node_id: int | None) -> None:
         meta = identify(self._files, self.directory, cluster_id, node_id)
         self.cluster_id, self.node_id = meta.cluster_id, meta.node_id
         self.directory_id = meta.directory_id
@@ -203,7 +206,7 @@ class Store:
             )
             for log in logs
         ]
-        load_all(self.directory, loads, threads=threads, failed=self._load_failed)
+        load_all(self.directory, loads, threads=self._threads, failed=self._load_failed)
         for log in logs:
             log.cleaned_offset = cleaned.get((log.topic, log.partition), 0)
             self.logs[log.topic, log.partition] = log
@@ -535,24 +538,39 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        failure: Exception | None = None
+        failures: list[KafkaError] = []
         try:
             for future in self.futures.values():
                 future.abandon()
             self.futures.clear()
-            for log in self.logs.values():
-                try:
-                    log.close()
-                except KafkaError as error:
-                    failure = failure or error
+            self._close_logs(failures)
             ends = {key: log.log_end_offset for key, log in self.logs.items()}
             self.checkpoint(ends if high_watermarks is None else high_watermarks)
-            if failure is None and all(log.failed is None for log in self.logs.values()):
+            if not failures and all(log.failed is None for log in self.logs.values()):
                 mark_clean(self._files, self.directory)
         except OSError as error:
             raise StoreError(f"closing {self.directory} failed: {error}") from error
         finally:
             self._handles.clear()
             self._lock.release()
-        if failure is not None:
-            raise failure
+        if failures:
+            raise failures[0]
+
+    def _close_logs(self, failures: list[KafkaError]) -> None:
+        closed: list[Log] = []
+
+        def close(log: Log) -> None:
+            try:
+                log.close()
+            except KafkaError as error:
+                failures.append(error)
+            closed.append(log)
+
+        share_out(
+            close,
+            self.logs.values(),
+            self._threads,
+            lambda: logger.info(
+                "closing %s: %d of %d partitions", self.directory, len(closed), len(self.logs)
+            ),
+        )
