@@ -538,12 +538,12 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        failures: list[KafkaError] = []
+        failures: Sequence[KafkaError] = ()
         try:
             for future in self.futures.values():
                 future.abandon()
             self.futures.clear()
-            self._close_logs(failures)
+            failures = self._close_logs()
             ends = {key: log.log_end_offset for key, log in self.logs.items()}
             self.checkpoint(ends if high_watermarks is None else high_watermarks)
             if not failures and all(log.failed is None for log in self.logs.values()):
@@ -556,8 +556,9 @@ class Store:
         if failures:
             raise failures[0]
 
-    def _close_logs(self, failures: list[KafkaError]) -> None:
-        closed: list[Log] = []
+    def _close_logs(self) -> Sequence[KafkaError]:
+        closed = []
+        failures = []
 
         def close(log: Log) -> None:
             try:
@@ -574,3 +575,4 @@ class Store:
                 "closing %s: %d of %d partitions", self.directory, len(closed), len(self.logs)
             ),
         )
+        return failures
