@@ -97,7 +97,7 @@ bench-history: $(BUILT)  ## the micro benchmarks of the last COMMITS (5) commits
 	cd bench && export HOME=$(CURDIR)/build/asv PATH=$(CURDIR)/$(BIN):$$PATH && asv machine --yes && \
 		asv run 'HEAD~$(COMMITS)..HEAD' && asv publish
 
-torture: $(BUILT)  ## kill, restart and check for MINUTES (10), with choices drawn from SEED (1)
+torture: $(BUILT)  ## all fault suites for MINUTES (10), with choices drawn from SEED (1)
 	$(BIN)/python -m tests.faults.torture --seed $(SEED) --minutes $(MINUTES)
 
 sanitize: $(INSTALLED)  ## unit and property tests under AddressSanitizer and UBSan; needs gcc

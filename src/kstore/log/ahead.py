@@ -78,7 +78,7 @@ class Room(Task):
         super().__init__()
         self._old = old
         self._files = files
-        self._handle = handle
+        self._handle: Handle | None = handle
         self._position = position
         self._size = size
         self._touched = touched
@@ -92,13 +92,14 @@ class Room(Task):
             map = self._map
             if map is not None and self._touched:
                 touch(map, self._position)
-            if self._old is not None:
-                self._files.unmap(self._old)
-                self._old = None
+            old, self._old = self._old, None
+            if old is not None:
+                self._files.unmap(old)
         except OSError as error:
             logger.debug("no room made ahead: %s", error)
 
     def _work(self) -> None:
+        assert self._handle is not None
         descriptor = self._handle.descriptor
         try:
             self._files.preallocate(descriptor, self._position, self._size)
@@ -108,8 +109,12 @@ class Room(Task):
             raise
 
     def take(self) -> mmap.mmap | None:
-        """The map of the whole file, if it is there; none is made afterwards."""
+        """The map of the whole file, if it is there; none is made afterwards.
+
+        A worker may come by much later, so nothing is held any more that keeps a file's room.
+        """
         self.cancel()
+        self._handle = self._old = None
         map, self._map = self._map, None
         return map
 

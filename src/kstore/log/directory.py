@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kstore.errors import DirectoryFailure, StoreError
 from kstore.log.aside import CORRUPT, put_aside
-from kstore.log.checkpoints import parse_offsets
+from kstore.log.checkpoints import CHECKPOINTS, parse_offsets
 from kstore.log.files import Files
 from kstore.log.names import CLUSTER_METADATA, parse_directory
 from kstore.log.properties import (
@@ -32,6 +32,7 @@ __all__ = [
     "mark_clean",
     "read_identity",
     "read_offsets",
+    "remove_unfinished",
     "take_mark",
 ]
 
@@ -47,7 +48,7 @@ class DirectoryLock:
         self._files = files
         self._path = directory / LOCK
         try:
-            files.make_directory(directory, parents=True)
+            _make_directory(files, directory)
             descriptor = files.lock(self._path)
         except OSError as error:
             raise DirectoryFailure(
@@ -70,6 +71,15 @@ class DirectoryLock:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             self._files.close(descriptor)
+
+
+def _make_directory(files: Files, directory: Path) -> None:
+    """Makes what is missing of the path, so that it lasts; what is there may be somebody else's."""
+    missing = [path for path in (directory, *directory.parents) if not files.exists(path)]
+    if missing:
+        files.make_directory(directory, parents=True)
+        for made in missing:
+            files.sync_directory(made.parent)
 
 
 def read_identity(files: Files, directory: Path) -> MetaProperties | None:
@@ -114,6 +124,12 @@ def holds_data(files: Files, directory: Path) -> bool:
         name == CLUSTER_METADATA or ((parsed := parse_directory(name)) and not parsed.mark)
         for name in files.directories(directory)
     )
+
+
+def remove_unfinished(files: Files, directory: Path) -> None:
+    """Removes what a crash has left of a small file that was being replaced. Raises OSError."""
+    for name in (META_PROPERTIES, CLEAN_SHUTDOWN, *CHECKPOINTS):
+        files.delete(directory / f"{name}.tmp", missing_ok=True)
 
 
 def take_mark(files: Files, directory: Path) -> bool:

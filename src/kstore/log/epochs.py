@@ -124,6 +124,10 @@ class LeaderEpochs:
         """Returns when what was written is on the disk. Raises OSError."""
         if self._unsynced:
             self._unsynced = False
-            with self._files.opened(self._directory / EPOCHS) as descriptor:
-                self._files.sync(descriptor)
-            self._files.sync_directory(self._directory)
+            try:
+                with self._files.opened(self._directory / EPOCHS) as descriptor:
+                    self._files.sync(descriptor)
+                self._files.sync_directory(self._directory)
+            except OSError:
+                self._unsynced = True
+                raise

@@ -15,6 +15,7 @@ import errno
 import fcntl
 import mmap
 import os
+import resource
 import struct
 import sys
 from collections.abc import Iterator
@@ -25,12 +26,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FILE_ERRNOS", "TEMPORARY_ERRNOS", "Files", "ReadOnlyFiles"]
+__all__ = [
+    "FILE_ERRNOS",
+    "NO_HANDLE_ERRNOS",
+    "TEMPORARY_ERRNOS",
+    "Files",
+    "ReadOnlyFiles",
+]
 
 # After these errors nothing is broken: the same call may succeed once there is room again.
 TEMPORARY_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 )
+
+# The process, or the system, has no descriptor left. The disk was not even asked.
+NO_HANDLE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE})
 
 # These say that one name or one file is not what it should be. All others speak of the disk.
 FILE_ERRNOS = frozenset(
@@ -287,6 +297,10 @@ class Files:
         """Bytes of the file system that holds `directory`: all, and those that may be written."""
         found = os.statvfs(directory)
         return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
+    def descriptor_limit(self) -> int:
+        """How many descriptors the process may have open, sockets included."""
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     def lock(self, path: Path) -> int | None:
         """Locks `path`, None if another process or descriptor holds it; closing unlocks.

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.epochs import LeaderEpochs
-from kstore.log.files import Files
-from kstore.log.handles import Handle
+from kstore.log.files import NO_HANDLE_ERRNOS
+from kstore.log.handles import Handle, Handles
 from kstore.log.state import LogState
 from kstore.log.tasks import Task
 from kstore.runtime import Later
@@ -39,11 +39,11 @@ _NEVER = (1 << 63) - 1
 class SyncJob(Task):
     """What has to be done and synced for everything below `offset` to be on the disk."""
 
-    __slots__ = ("_directories", "_epochs", "_files", "_handles", "_tasks", "offset")
+    __slots__ = ("_cache", "_directories", "_epochs", "_handles", "_tasks", "offset")
 
     def __init__(
         self,
-        files: Files,
+        cache: Handles,
         offset: int,
         *,
         tasks: list[Task],
@@ -54,7 +54,7 @@ class SyncJob(Task):
         """First the `tasks` are done; `directories` are those with new names."""
         super().__init__()
         self.offset = offset
-        self._files = files
+        self._cache = cache
         self._tasks = tasks
         self._handles = handles
         self._epochs = epochs
@@ -66,10 +66,10 @@ class SyncJob(Task):
         for task in self._tasks:
             task.run()
         for handle in handles:
-            self._files.sync(handle.descriptor)
-        self._epochs.sync()
+            self._cache.files.sync(handle.descriptor)
+        self._cache.with_descriptor(self._epochs.sync)
         for directory in self._directories:
-            self._files.sync_directory(directory)
+            self._cache.sync_directory(directory)
 
 
 def sync_job(
@@ -95,7 +95,7 @@ def sync_job(
     if also is not None:
         handles.append(also)
     return SyncJob(
-        log.files,
+        log.handles,
         offset,
         tasks=tasks,
         handles=handles,
@@ -188,9 +188,16 @@ def _flush_by_time(log: LogState) -> None:
         log.disk_error(error, "flushing")
 
 
-def sync_failed(log: LogState, error: OSError) -> KafkaError:
-    """Takes the log offline: nobody knows what is on its disk."""
+def sync_failed(log: LogState, error: Exception) -> KafkaError:
+    """Takes the log offline: nobody knows what is on its disk.
+
+    But not for want of a descriptor: then nothing was written down, the recovery point stays, and
+    the next sync covers it all.
+    """
     failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"syncing {log.name} failed: {error}")
+    if isinstance(error, OSError) and error.errno in NO_HANDLE_ERRNOS:
+        return failure
     log.fail(failure)
-    log.on_disk_error(error)
+    if isinstance(error, OSError):
+        log.on_disk_error(error)
     return failure

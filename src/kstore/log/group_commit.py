@@ -51,6 +51,9 @@ def _begin(log: LogState) -> None:
         _refuse_all(log, error)
     except OSError as error:
         _refuse_all(log, log.disk_error(error, "flushing"))
+    except Exception as error:
+        _refuse_all(log, sync_failed(log, error))
+        raise
     else:
         truncations = log.truncations
         run_in_worker(log, job).then(lambda done: _finish(log, job, truncations, done))
@@ -65,8 +68,11 @@ def _finish(log: LogState, job: SyncJob, truncations: int, done: Later[None]) ->
     except KafkaError as error:
         _refuse_all(log, error)
         return
-    except OSError as error:
+    except Exception as error:
+        # Of any other kind than OSError it is a fault of ours; who waits is told all the same.
         _refuse_all(log, sync_failed(log, error))
+        if not isinstance(error, OSError):
+            raise
         return
     advance(log, job.offset)
     synced_offset = max(log.recovery_point, job.offset)

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from kstore.log.files import Files
+from kstore.log.files import NO_HANDLE_ERRNOS, Files
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,6 +30,11 @@ __all__ = ["Handle", "Handles", "Maps"]
 
 MAX_MAPS = 4096
 _LOOKS = 64
+
+T = TypeVar("T")
+
+_MOST = 512
+_SHARE = 4  # of all descriptors that the process may have; the rest is for sockets and for a moment
 
 
 class Handle:
@@ -72,14 +78,16 @@ class Handle:
 class Handles:
     """The open files of one store; the oldest that nobody used lately is given up first.
 
+    Where the process runs out of descriptors, those here are given up one by one.
+
     Lookups go by path, so `forget` comes before a file is deleted or its directory renamed.
     """
 
-    def __init__(self, files: Files, limit: int = 512) -> None:
+    def __init__(self, files: Files, limit: int | None = None) -> None:
         self.files = files
-        self._limit = limit
+        self._limit = limit or max(1, min(_MOST, files.descriptor_limit() // _SHARE))
         self._open: OrderedDict[Path, Handle] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.maps = Maps()
 
     def get(self, path: Path) -> Handle:
@@ -91,10 +99,33 @@ class Handles:
         with self._lock:
             handle = self._open.get(path)
             if handle is None:
-                handle = Handle(self.files, path)
+                handle = self.with_descriptor(lambda: Handle(self.files, path))
                 self._make_room()
                 self._open[path] = handle
         return handle
+
+    def with_descriptor(self, work: Callable[[], T]) -> T:
+        """Does work that needs a descriptor for a moment, and has done nothing if it gets none.
+
+        Raises OSError.
+        """
+        while True:
+            try:
+                return work()
+            except OSError as error:
+                if error.errno not in NO_HANDLE_ERRNOS or not self._give_up_one():
+                    raise
+
+    def _give_up_one(self) -> bool:
+        with self._lock:
+            if self._open:
+                self._open.popitem(last=False)
+                return True
+        return False
+
+    def sync_directory(self, directory: Path) -> None:
+        """As `Files.sync_directory`. Raises OSError."""
+        self.with_descriptor(lambda: self.files.sync_directory(directory))
 
     def renamed(self, old: Path, new: Path) -> None:
         """The file at `old` has the name `new` now."""

@@ -14,6 +14,7 @@ by the thread of the log; sources: Kafka's AbstractIndex, OffsetIndex, TimeIndex
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = ["OffsetIndex", "TimeEntry", "TimeIndex"]
+
+logger = logging.getLogger("kstore.log")
 
 _PAGE_SIZE = 4096
 _READ_AHEAD_SIZE = 1 << 20
@@ -59,6 +62,7 @@ class _Index:
         "_entries",
         "_file_count",
         "_handles",
+        "_is_damaged",
         "_mark",
         "_path",
         "base_offset",
@@ -77,6 +81,7 @@ class _Index:
         self._handles = handles
         self._file_count = -1
         self._entries: Buffer | None = None
+        self._is_damaged = False
 
     def moved(self, directory: Path, mark: str) -> None:
         """The file is in `directory`, and its name ends in `mark`."""
@@ -245,12 +250,20 @@ class OffsetIndex(_Index):
 
     def lookup(self, offset: int) -> int:
         """A position at or before the batch that holds `offset`, and close to it."""
+        if self._is_damaged:
+            return 0
         relative = offset - self.base_offset
         return find_position(self.entries(), self.file_count, self.tail, relative)
 
     def find_in(self, writer: SegmentWriter, offset: int) -> tuple[int, int]:
         """`writer.find` for the segment that is being written."""
         return writer.find(self.entries(), self._file_count, offset)
+
+    def distrust(self) -> None:
+        """The entries were found not to fit the log: nobody is led by them any more."""
+        if not self._is_damaged:
+            logger.error("the index %s is damaged; its segment is searched without it", self.path)
+            self._is_damaged = True
 
     def last_offset(self) -> int:
         """The offset of the last entry, the base offset if there is none."""

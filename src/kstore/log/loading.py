@@ -79,12 +79,12 @@ class LogLoad:
             data = log.files.read_file(log.directory / PARTITION_METADATA)
             log.topic_id = parse_partition_metadata(data or b"")
         if EPOCHS in contents.sizes:
-            self._load_epochs()
+            self._load_epochs(is_empty=not contents.sizes[EPOCHS])
         self._segments = [self._segment(contents, base_offset) for base_offset in contents.bases]
         self._snapshots = contents.snapshots
         self._find_unclean(contents)
 
-    def _load_epochs(self) -> None:
+    def _load_epochs(self, *, is_empty: bool) -> None:
         log = self.log
         try:
             log.epochs = LeaderEpochs.load(log.files, log.directory)
@@ -92,6 +92,10 @@ class LogLoad:
             # A power cut can leave this file behind in pieces. All batches together tell it again.
             put_aside(log.files, log.directory / EPOCHS, CORRUPT, error)
             self._distrust(error)
+            return
+        if not self._clean and is_empty:
+            # So too if its name came to the disk before its bytes. Kafka makes an empty one itself.
+            self._recovery_point = 0
 
     def _distrust(self, error: Exception) -> None:
         logger.warning("recovering all of %s: %s", self.log.directory, error)
@@ -150,6 +154,9 @@ class LogLoad:
         log.epochs.truncate_from_start(start_offset)
         log.leader_epoch = log.epochs.latest
         recovered = [one for one in log.segments.all() if one in self._recovered]
+        for segment in recovered:
+            # It was cut, and its indexes are new: nobody has synced that yet.
+            log.recovery_point = min(log.recovery_point, segment.base_offset)
         log.unfinished = [one for one in recovered if not one.indexes_finished]
         rebuild_producers(
             log,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kstore._native.batch import BatchHeader, parse_header
+from kstore._native.batch import BatchError, BatchHeader, check_batch
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
 from kstore.log.append import (
@@ -236,7 +236,11 @@ class Log(LogState):
                 raise corrupt(error) from error
             except OSError as error:
                 raise self.disk_error(error, "reading from") from error
-            yield parse_header(data), data
+            try:
+                yield check_batch(data), data
+            except BatchError as error:
+                damage = CorruptLogError(str(segment.path), header.position, error.reason)
+                raise corrupt(damage) from error
 
     def read_columns(
         self, offset: int, *, max_size: int = 1 << 20, max_count: int | None = None
@@ -269,6 +273,9 @@ class Log(LogState):
             while True:
                 found = segment.find(offset)
                 for header in () if found is None else segment.headers(found[0]):
+                    if header.last_offset < offset:
+                        where = header.position
+                        raise CorruptLogError(str(segment.path), where, "the offsets go back")
                     yield segment, header
                     offset = header.last_offset + 1
                     if segment.replaced:

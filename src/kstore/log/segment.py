@@ -9,14 +9,14 @@ log. Source: Kafka's LogSegment.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kstore._native.batch import HEADER_SIZE, BatchHeader
 from kstore._native.index import SegmentIndexer
-from kstore._native.scan import find_batch, find_newer, read_headers
+from kstore._native.scan import find_newer, read_headers
 from kstore._native.segment import SegmentWriter
 from kstore.configs import LogConfig
 from kstore.errors import CorruptLogError
@@ -31,36 +31,21 @@ from kstore.log.names import (
     TRANSACTION_INDEX,
     file_name,
 )
+from kstore.log.search import SCAN_SIZE, NotInMemory, find_in_file, position_near, search
 from kstore.log.slices import Slice
 from kstore.log.tasks import Trim
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["NONE_ABORTED", "WRITE_FROM", "NotInMemory", "Segment"]
+__all__ = ["NONE_ABORTED", "WRITE_FROM", "Segment"]
 
 NONE_ABORTED = -1
 
 WRITE_FROM = 32 << 10
 """Batches of so many bytes and more go to the file, smaller ones through the map."""
-_SCAN_SIZE = 16 << 10  # read at a time while looking for a batch: the index points close to it
 _AHEAD_CAPACITY = 256 << 10  # a segment that grows beyond is busy: what follows is made ahead
 _NEVER = (1 << 63) - 1
-_Find = Callable[[bytes | bytearray, int, int, int], tuple[int, int]]
-
-
-class NotInMemory(Exception):
-    """What is to be read has to come from the disk first: let a worker call `read_ahead`."""
-
-    def __init__(self, segment: Segment, offset: int) -> None:
-        super().__init__(f"offset {offset} of {segment.path}")
-        self._segment = segment
-        self._offset = offset
-
-    def read_ahead(self) -> None:
-        """Waits for the disk. What goes wrong is for the next reading to tell."""
-        with suppress(OSError, CorruptLogError):
-            self._segment.read_ahead(self._offset)
 
 
 class Segment:
@@ -205,15 +190,15 @@ class Segment:
         if self._map is None:
             if not wait and self.writer is None and not self.offsets.is_warm:
                 raise NotInMemory(self, offset)
-            position = self.offsets.lookup(offset)
-            return self._search_file(find_batch, offset, position, wait)
+            return find_in_file(self, self._handles.get(self.path), offset, wait=wait)
         assert self.writer is not None, "what is mapped is being written"
         return self._found(self.offsets.find_in(self.writer, offset))
 
     def find_newer(self, timestamp_ms: int, position: int) -> tuple[int, int] | None:
         """As `find`, for the first batch from `position` on whose max timestamp is not below."""
         if self._map is None:
-            return self._search_file(find_newer, timestamp_ms, position)
+            handle = self._handles.get(self.path)
+            return search(self, handle, find_newer, timestamp_ms, position)
         return self._found(find_newer(self._map, position, self.size, timestamp_ms))
 
     def _found(self, found: tuple[int, int]) -> tuple[int, int] | None:
@@ -233,25 +218,6 @@ class Segment:
         self.offsets.read_ahead()
         self.find(offset)
 
-    def _search_file(
-        self, find: _Find, target: int, position: int, wait: bool = True
-    ) -> tuple[int, int] | None:
-        end = self.size
-        handle = self._handles.get(self.path)
-        while position < end:
-            wanted = min(_SCAN_SIZE, end - position)
-            data = handle.read(wanted, position) if wait else handle.read_now(wanted, position)
-            if data is None:
-                raise NotInMemory(self, target)
-            at, size = find(data, 0, len(data), target)
-            if size > 0:
-                return position + at, size
-            if size < 0 or at == 0 or len(data) < wanted:
-                reason = "no batch begins here" if len(data) == wanted else "the file is cut"
-                raise CorruptLogError(str(self.path), position + at, reason)
-            position += at
-        return None
-
     def read(self, position: int, size: int) -> bytes:
         """Bytes of the file. Raises OSError, CorruptLogError if they are not all there."""
         data = self._handles.get(self.path).read(size, position)
@@ -269,7 +235,7 @@ class Segment:
     def headers(self, position: int = 0) -> Iterator[BatchHeader]:
         """The headers of the batches from `position`, a batch's begin, to the end."""
         while position < self.size:
-            data = self.read(position, min(_SCAN_SIZE, self.size - position))
+            data = self.read(position, min(SCAN_SIZE, self.size - position))
             headers = read_headers(data, position)
             if not headers:
                 raise CorruptLogError(str(self.path), position, "no batch begins here")
@@ -278,10 +244,12 @@ class Segment:
 
     def next_offset(self) -> int:
         """The offset after the segment's last batch, found by a walk from the last index entry."""
-        next_offset = self.base_offset
+        next_offset, highest = self.base_offset, self.base_offset + (1 << 31)
         if not self.size:
             return next_offset
-        for header in self.headers(self.offsets.lookup(self.offsets.last_offset())):
+        for header in self.headers(position_near(self, self.offsets.last_offset())):
+            if not next_offset <= header.base_offset <= header.last_offset < highest:
+                raise CorruptLogError(str(self.path), header.position, "the offset is wrong")
             next_offset = header.last_offset + 1
         return next_offset
 
@@ -555,7 +523,7 @@ class Segment:
 
     def _scan_max_time(self) -> TimeEntry:
         best = self.times.last()
-        for header in self.headers(self.offsets.lookup(best.offset)):
+        for header in self.headers(position_near(self, best.offset)):
             if header.max_timestamp > best.timestamp_ms:
                 best = TimeEntry(header.max_timestamp, header.last_offset)
         return best

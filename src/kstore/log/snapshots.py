@@ -150,8 +150,11 @@ def _load_newest(log: LogState, snapshots: list[int], upto: int, end_offset: int
             log.files.delete(path, missing_ok=True)
         if not log.log_start_offset <= offset <= upto:
             continue
+        data = log.files.read_file(path)
+        if data is None:
+            continue  # it went with its segment
         try:
-            log.producers.load(log.files.read_file(path) or b"", offset, now_ms)
+            log.producers.load(data, offset, now_ms)
         except CorruptSnapshotError as error:
             put_aside(log.files, path, CORRUPT, error)
         else:

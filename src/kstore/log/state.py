@@ -158,6 +158,7 @@ class LogState(LogEnds):
         "leader_epoch",
         "next_segment",
         "on_disk_error",
+        "on_truncated",
         "partition",
         "producers",
         "recovery_point",
@@ -186,9 +187,11 @@ class LogState(LogEnds):
         handles: Handles,
         runtime: Runtime,
         on_disk_error: Callable[[OSError], None],
+        on_truncated: Callable[[LogState], None],
     ) -> None:
-        """`on_disk_error` hears of each error after which nobody knows what is on the disk; it may
-        be called on any thread."""
+        """`on_truncated` has it written down that the recovery point is lower; it may raise
+        StoreError. `on_disk_error` hears of each error after which nobody knows what is on the
+        disk; it may be called on any thread."""
         self.directory = directory
         self.topic = topic
         self.partition = partition
@@ -197,6 +200,7 @@ class LogState(LogEnds):
         self.files: Files = handles.files
         self.runtime = runtime
         self.on_disk_error = on_disk_error
+        self.on_truncated = on_truncated
         self.segments = Segments()
         self.epochs = LeaderEpochs(handles.files, directory)
         self.producers = ProducerStates()

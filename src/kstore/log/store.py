@@ -32,6 +32,7 @@ from kstore.log.directory import (
     identify,
     mark_clean,
     read_offsets,
+    remove_unfinished,
     take_mark,
 )
 from kstore.log.files import FILE_ERRNOS, TEMPORARY_ERRNOS, Files
@@ -183,6 +184,7 @@ class Store:
         meta = identify(self._files, self.directory, cluster_id, node_id)
         self.cluster_id, self.node_id = meta.cluster_id, meta.node_id
         self.directory_id = meta.directory_id
+        remove_unfinished(self._files, self.directory)
         self.clean_start = take_mark(self._files, self.directory)
         recovery_points = read_offsets(self._files, self.directory / RECOVERY_POINTS)
         log_starts = read_offsets(self._files, self.directory / LOG_START_OFFSETS)
@@ -243,6 +245,7 @@ class Store:
             handles=self._handles,
             runtime=self._runtime,
             on_disk_error=self.report,
+            on_truncated=self._write_down,
         )
 
     # Failing
@@ -431,7 +434,7 @@ class Store:
         self._files.rename(log.directory, directory)
         self._handles.forget_directory(log.directory)
         log.moved(directory)
-        self._files.sync_directory(self.directory)
+        self._handles.sync_directory(self.directory)
 
     def remove_deleted(self) -> int:
         """Removes the files of deleted partitions; returns how many partitions. Any thread.
@@ -495,6 +498,12 @@ class Store:
             except OSError as error:
                 self.report(error)
                 raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
+
+    def _write_down(self, log: LogState) -> None:
+        """A log was truncated: what is appended now is not covered by the old recovery point."""
+        key = log.topic, log.partition
+        if self.logs.get(key) is log and self._checkpointed[0].get(key, 0) > log.recovery_point:
+            self.checkpoint()
 
     def _write_offsets(self, name: str, offsets: Mapping[_Partition, int]) -> None:
         data = format_offsets(offsets)

@@ -14,6 +14,7 @@ from kstore._native.batch import parse_header
 from kstore.errors import CorruptLogError
 from kstore.log.read import corrupt
 from kstore.log.records import find_record_by_timestamp, find_record_with_max_timestamp
+from kstore.log.search import position_near
 from kstore.log.segment import Segment
 from kstore.log.state import LogState
 
@@ -49,7 +50,7 @@ def find_offset_for_timestamp(log: LogState, timestamp_ms: int) -> TimestampAndO
 
 def _search(log: LogState, segment: Segment, timestamp_ms: int) -> TimestampAndOffset | None:
     start = max(segment.times.lookup(timestamp_ms).offset, log.log_start_offset)
-    position = segment.offsets.lookup(start)
+    position = position_near(segment, start)
     while (batch := segment.find_newer(timestamp_ms, position)) is not None:
         position, size = batch
         data = segment.read(position, size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from kstore.errors import CorruptLogError, ErrorCode, KafkaError
+from kstore.errors import CorruptLogError, ErrorCode, KafkaError, StoreError
 from kstore.log.read import corrupt
 from kstore.log.segment import Segment
 from kstore.log.snapshots import delete_snapshots_above, rebuild_producers, snapshot_offsets
@@ -40,9 +40,12 @@ def truncate_to(log: LogState, offset: int) -> None:
         _truncate(log, offset)
     except CorruptLogError as error:
         raise corrupt(error) from error
-    except OSError as error:
+    except (OSError, StoreError) as error:
         # Half of it may be done: not even a full disk leaves the log as it was.
-        failure = log.disk_error(error, "truncating")
+        if isinstance(error, OSError):
+            failure = log.disk_error(error, "truncating")
+        else:
+            failure = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
         log.fail(failure)
         raise failure from error
 
@@ -69,6 +72,15 @@ def _truncate(log: LogState, offset: int) -> None:
     _keep_epoch(log)
     delete_snapshots_above(log, offset)
     rebuild_producers(log, offset, snapshots=snapshot_offsets(log))
+    _sync(log)
+    log.on_truncated(log)
+
+
+def _sync(log: LogState) -> None:
+    """What was dropped must not come back when other batches have its offsets."""
+    for handle in log.segments.active.open_files():
+        log.files.sync(handle.descriptor)
+    log.handles.sync_directory(log.directory)
 
 
 def _keep_epoch(log: LogState) -> None:

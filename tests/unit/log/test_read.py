@@ -12,7 +12,7 @@ from kstore._native.batch import walk
 from kstore.errors import ErrorCode, KafkaError
 from kstore.log.files import Files
 from kstore.log.log import Log
-from kstore.log.segment import NotInMemory
+from kstore.log.search import NotInMemory
 from kstore.log.slices import Slice
 from kstore.log.store import Store
 from tests.support.logs import NOW_MS, batch, make_log, offsets, open_store

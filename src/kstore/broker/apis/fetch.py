@@ -28,7 +28,7 @@ from kstore.broker.delayed import DelayedFetch
 from kstore.broker.fetch_sessions import FetchSession
 from kstore.broker.partition import Partition
 from kstore.errors import KafkaError
-from kstore.log.segment import NotInMemory
+from kstore.log.search import NotInMemory
 from kstore.log.slices import Slice
 from kstore.runtime import Later
 from kstore.wire.versions import ADVERTISED, ApiKey

@@ -91,7 +91,7 @@ class Output:
         files.set_modified_ms(segment.path, files.modified_ms(last.path))
         for handle in segment.open_files():
             files.sync(handle.descriptor)
-        files.sync_directory(segment.directory)
+        self._handles.sync_directory(segment.directory)
         return segment
 
     def discard(self) -> None:

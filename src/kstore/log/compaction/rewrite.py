@@ -36,6 +36,7 @@ from kstore.log.handles import Handles
 from kstore.log.recompress import level_of, with_codec
 from kstore.log.records import ControlType, batch_records, parse_control_type
 from kstore.log.recovery import check_large
+from kstore.log.search import position_near
 from kstore.log.segment import Segment
 from kstore.log.transaction_index import AbortedTransaction
 
@@ -114,7 +115,7 @@ class Rewriter:
             self.counts.bytes_mapped += size
 
         for segment in segments:
-            position = segment.offsets.lookup(from_offset)
+            position = position_near(segment, from_offset)
             if not self._walk(segment, position, run, other, mapped):
                 return
         # Offsets behind the last batch may have been removed before.

@@ -160,8 +160,16 @@ class Compaction:
         groups: list[list[Segment]] = []
 
         def prepare() -> None:
+            deciding = list(dirty)
             for segment in [*segments, *later]:
-                found.extend(read_aborted(log.files, segment.paths()[3]))
+                aborted = read_aborted(log.files, segment.paths()[3])
+                found.extend(aborted)
+                if aborted and segment in later:
+                    deciding.append(segment)
+            # What these say takes older records away, so it must not be lost afterwards.
+            for segment in deciding:
+                for handle in segment.open_files():
+                    log.files.sync(handle.descriptor)
             self._rewriter.map_keys(map, dirty, part.first_dirty_offset, part.end_offset, found)
             groups.extend(
                 group(
@@ -197,8 +205,10 @@ class Compaction:
         yield self._guarded(self._take_step)
 
     def _take_step(self) -> None:
-        self._rest.pop(0)()
+        step = self._rest.pop(0)
+        # All names are right before the last one, which only removes files.
         self._is_swapping = bool(self._rest)
+        step()
 
     def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:
         """`work` under the lock, unless the compaction was stopped before."""

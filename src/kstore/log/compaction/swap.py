@@ -38,7 +38,7 @@ class Swap:
     def name(self) -> None:
         """Says that the new segment is complete. A worker."""
         self._new.rename(SWAP)
-        self._log.files.sync_directory(self._new.directory)
+        self._log.handles.sync_directory(self._new.directory)
 
     def take_in(self) -> None:
         """From now on readers find the new segment. Thread of the log."""
@@ -60,7 +60,7 @@ class Swap:
             with suppress(FileNotFoundError):
                 files.rename(path, deleted)
                 self._retired.append(deleted)
-        files.sync_directory(self._new.directory)
+        self._log.handles.sync_directory(self._new.directory)
 
     def finish(self) -> None:
         """The new segment gets its final names. Thread of the log."""
@@ -70,6 +70,6 @@ class Swap:
     def remove(self) -> None:
         """Removes the files of the old segments; slices of them stay readable. A worker."""
         files = self._log.files
-        files.sync_directory(self._new.directory)
+        self._log.handles.sync_directory(self._new.directory)
         for path in self._retired:
             files.delete(path, missing_ok=True)
