@@ -34,7 +34,7 @@ def stored(client: RawClient) -> list[StoredRecord]:
     return [decode_record(one.key, one.value) for one in read_records(client, OFFSETS)]
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.slow), "kill"])
 def test_offsets_are_the_same_after_compaction_and_a_restart(
     start_broker: StartBroker, end: str
 ) -> None:
