@@ -27,6 +27,7 @@ TOOLS = (
     "get-offsets",
     "log-dirs",
     "topics",
+    "transactions",
 )
 
 

@@ -58,6 +58,7 @@ COMMANDS = (
         "Show which APIs each broker serves.",
     ),
     Command("features", "features:features", "Show the features of a cluster."),
+    Command("transactions", "", "Show transactions and producers; end transactions that hang."),
     Command("dump-log", "dump_log:dump_log", "Print log segments and their indexes."),
     Command("check", "check:check", "Check a data directory, without changing it."),
     Command(

@@ -53,6 +53,10 @@ def _dispatch(words: list[str]) -> int:
             from kstore.cli.profile import run_profile
 
             return run_profile(words_of_profile)
+        case ["transactions", *words_of_transactions]:
+            from kstore.cli.transactions import run_transactions
+
+            return run_transactions(words_of_transactions)
         case ["version"] | ["--version"]:
             from kstore.cli.version import version
 
