@@ -15,6 +15,7 @@ from kstore.cli.app import COMMANDS
 from kstore.cli.bench.app import BENCHMARKS
 from kstore.cli.profile import PROFILES
 from kstore.cli.serve import parser
+from kstore.cli.transactions import COMMANDS as TRANSACTIONS
 from tests.quality.tree import name_of, tracked_files
 
 CODE = re.compile(r"^```.*?^```|`[^`]+`|^ {4,}\S[^\n]*$", re.MULTILINE | re.DOTALL)
@@ -36,6 +37,8 @@ def options_of(command: str) -> set[str]:
     functions: list[Callable[..., Any]]
     if command == "bench":
         functions = [one.options for one in BENCHMARKS]
+    elif command == "transactions":
+        functions = [*TRANSACTIONS.values()]
     elif command == "profile":
         functions = [*PROFILES.values()]
     else:
