@@ -27,6 +27,7 @@ START_MS = 1_760_000_000_000
 RECORD_COUNT = 300
 PARTITION_COUNT = 2
 TOPICS = (*CODECS, "compacted", "transactions")
+OPEN = "open"
 ISOLATIONS = ("read_uncommitted", "read_committed")
 # A segment ends when a timestamp is a minute further; both brokers clean soon.
 SETTINGS = {
@@ -100,6 +101,31 @@ def fill_transactions(servers: str) -> None:
             inside.abort_transaction(DEADLINE_S)
 
 
+def leave_open(servers: str) -> confluent_kafka.Producer:
+    """A transaction that nobody ends; it is given up with the producer."""
+    create_topic(servers, OPEN, 1)
+    open_one = producer(servers, **{"transactional.id": OPEN})
+    open_one.init_transactions(DEADLINE_S)
+    open_one.begin_transaction()
+    open_one.produce(OPEN, b"never committed")
+    assert open_one.flush(DEADLINE_S) == 0
+    return open_one
+
+
+def check_open_one_is_aborted(servers: str) -> None:
+    """The producer's next life, at the other broker, aborts what it left, and goes on."""
+    committed = "read_committed"
+    assert read_back(servers, {OPEN: 1}, committed) == {f"{OPEN}-0": []}
+    next_life = producer(servers, **{"transactional.id": OPEN})
+    next_life.init_transactions(DEADLINE_S)
+    next_life.begin_transaction()
+    next_life.produce(OPEN, b"committed")
+    next_life.commit_transaction(DEADLINE_S)
+    (seen,) = read_back(servers, {OPEN: 1}, committed).values()
+    # Behind the record that was given up stands the marker that aborts it.
+    assert [(one.offset, one.value) for one in seen] == [(2, b"committed")]
+
+
 def wait_until_cleaned(broker: BrokerProcess) -> None:
     """Until the compacted topic has been cleaned up to its active segments: it changes no more."""
     checkpoint = broker.data_dir / CLEANER_OFFSETS
@@ -162,12 +188,14 @@ def test_what_kafka_wrote_kstore_serves(tmp_path: Path, kafka_tools: KafkaTools,
     fill(kafka.bootstrap_servers)
     fill_transactions(kafka.bootstrap_servers)
     wait_until_cleaned(kafka)
+    open_one = leave_open(kafka.bootstrap_servers)
     expected = read_all(kafka.bootstrap_servers)
     check_filled(expected)
     if end == "stopped":
         kafka.stop()
     else:
         kafka.kill()
+    del open_one
 
     told = run_kstore("import", str(kafka.data_dir))
     assert "imported; next: kstore serve" in told
@@ -180,6 +208,7 @@ def test_what_kafka_wrote_kstore_serves(tmp_path: Path, kafka_tools: KafkaTools,
                 **offsets,
             }
         check_goes_on(servers, expected["read_uncommitted"])
+        check_open_one_is_aborted(servers)
     assert "no fault found" in run_kstore("check", str(kafka.data_dir))
 
 

@@ -103,6 +103,7 @@ class Writer:
         for number in range(4):
             producer.begin_transaction()
             self._send(producer, topic, 0, 100 + number, f"in transaction {number}")
+            producer.flush(30)
             if number % 2:
                 producer.abort_transaction(30)
             else:

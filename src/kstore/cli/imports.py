@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,8 +68,9 @@ def import_directories(
 
     files = Files()
     try:
-        with locked_node(directories, metadata_dir, files) as node:
+        with ExitStack() as held:
             with Working("reading what Kafka has written"):
+                node = held.enter_context(locked_node(directories, metadata_dir, files))
                 plan = plan_import(node)
             _show(plan, as_json=json)
             if plan.missing and not allow_missing:
