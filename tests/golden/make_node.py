@@ -1,9 +1,12 @@
-"""Makes `kafka-node-4.3.1/` again, with Apache Kafka itself: `make_node.py JARS` (4.3.1, a JDK).
+"""Makes `kafka-node-<version>/` again, with Apache Kafka itself: `make_node.py JARS` (and a JDK).
+
+JARS is the directory with the jars of org.apache.kafka:kafka_2.13 and what they depend on, of the
+newest version that is imported (4.3.1), or of the oldest (3.7.2).
 
 Two data directories (`a`, `b`) of one node that was closed cleanly, with all that `kstore import`
 reads: Kafka's metadata in a snapshot and in the log behind it, several topics (compacted, grown,
-deleted and made again), committed offsets of groups, transactions. `expected.json` in it says what
-Kafka's own clients were told of it.
+deleted and made again), committed offsets of groups, transactions. `expected.json` beside them says
+what Kafka's own clients were told of it.
 
 Run it as a module, from the top of the checkout: `python -m tests.golden.make_node JARS`.
 """
@@ -35,7 +38,7 @@ from confluent_kafka.admin import (
 from tests.conformance.support.readback import commit, committed_offsets, read_back
 from tests.golden.make import CLUSTER_ID, SERVER, Java, accepts, free_port, wait_until
 
-NODE = Path(__file__).parent / "kafka-node-4.3.1"
+HERE = Path(__file__).parent
 START_MS = 1_760_000_000_000
 SETTINGS = """\
 offsets.topic.num.partitions=3
@@ -203,11 +206,11 @@ def text(data: bytes | None) -> str | None:
     return None if data is None else data.decode()
 
 
-def keep(sources: dict[str, Path]) -> None:
-    shutil.rmtree(NODE, ignore_errors=True)
+def keep(sources: dict[str, Path], target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
     for name, source in sources.items():
         ignored = shutil.ignore_patterns("*-delete", "*.deleted", ".lock", "bootstrap.checkpoint")
-        shutil.copytree(source, NODE / name, ignore=ignored)
+        shutil.copytree(source, target / name, ignore=ignored)
 
 
 def check_snapshot(directory: Path) -> None:
@@ -220,7 +223,10 @@ def check_snapshot(directory: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("jars", type=Path, help="directory with Kafka's jars")
-    java = Java(parser.parse_args().jars.resolve())
+    jars = parser.parse_args().jars.resolve()
+    (clients,) = jars.glob("kafka-clients-*.jar")
+    target = HERE / clients.stem.replace("clients", "node")
+    java = Java(jars)
     with tempfile.TemporaryDirectory() as work:
         sources = {name: Path(work) / name for name in ("a", "b")}
         port = free_port()
@@ -240,8 +246,8 @@ def main() -> None:
         if not (sources["a"] / ".kafka_cleanshutdown").exists():
             sys.exit("Kafka was not closed cleanly")
         check_snapshot(sources["a"])
-        keep(sources)
-    (NODE / "expected.json").write_text(json.dumps(told, indent=1) + "\n")
+        keep(sources, target)
+    (target / "expected.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
