@@ -56,14 +56,14 @@ check: lint types package test  ## everything that CI runs
 	$(PYTEST) -m "jdk and not slow" tests/conformance
 
 conformance: $(BUILT)  ## the judges at full length: clients, Kafka's tools, suites, kill -9
-	$(PYTEST) -s tests/conformance tests/faults
+	$(PYTEST) -s -m "not long" tests/conformance tests/faults
 	$(SUITES) --quick
 
 conformance-full: $(BUILT)  ## the same, every suite, docs/conformance.md; then Kafka itself judged
 	$(PYTEST) -s tests/conformance tests/faults
 	$(SUITES) --write-page
 	KSTORE_TEST_BROKER=kafka $(SUITES)
-	KSTORE_TEST_BROKER=kafka $(PYTEST) -s tests/conformance tests/faults
+	KSTORE_TEST_BROKER=kafka $(PYTEST) -s -m "not long" tests/conformance tests/faults
 
 bench: $(BUILT)  ## measure; writes bench/results/ and the tables of docs/performance.md
 	$(BIN)/python bench/single_node.py --output bench/results/single_node.json

@@ -8,6 +8,7 @@ fails there is a fault of the test, not of kstore.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import re
 import shutil
 import socket
@@ -16,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conformance.suites.cache import cache_directory
+from tests.conformance.suites.cache import build, cache_directory, cached
 from tests.conformance.support.broker import BrokerProcess
 
 VERSION = "4.3.1"
@@ -45,6 +46,8 @@ TOOLS = {
     "transactions": "org.apache.kafka.tools.TransactionsCommand",
     "log-compaction-tester": "org.apache.kafka.tools.LogCompactionTester",
     "broker": "kafka.Kafka",
+    "connect-distributed": "org.apache.kafka.connect.cli.ConnectDistributed",
+    "transactional-message-copier": "org.apache.kafka.tools.TransactionalMessageCopier",
 }
 
 
@@ -64,17 +67,26 @@ def why_unavailable() -> str | None:
 
 def java_command(tool: str, *options: str) -> list[str]:
     """The command line that runs `tool`; fetches the jars on first use."""
-    return [
-        "java",
-        "-Xmx512m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        f"-Dlog4j2.configurationFile={HERE / 'log4j2.xml'}",
-        *options,
-        "-cp",
-        f"{fetch_jars()}/*",
-        TOOLS[tool],
-    ]
+    return [*_java(f"{fetch_jars()}/*", *options), TOOLS[tool]]
+
+
+def program_command(name: str) -> list[str]:
+    """The command line of one of the programs in `java/`, compiled on first use."""
+    source = HERE / "java" / f"{name}.java"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    jars = fetch_jars()
+
+    def compile_into(directory: Path) -> None:
+        build(["javac", "-cp", f"{jars}/*", "-d", str(directory), str(source)], HERE)
+
+    classes = cached(f"{VERSION}-{name}-{digest}", compile_into)
+    return [*_java(f"{classes}:{jars}/*"), name]
+
+
+def _java(class_path: str, *options: str) -> list[str]:
+    command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    command += [f"-Dlog4j2.configurationFile={HERE / 'log4j2.xml'}", *options]
+    return [*command, "-cp", class_path]
 
 
 class KafkaTools:
@@ -168,7 +180,7 @@ def fetch_jars() -> Path:
 
 
 def _download(jars: Path) -> None:
-    partial = jars.with_name("jars.partial")
+    partial = jars.with_name(f"{jars.name}.partial")
     command = ["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), f"-Dkafka.version={VERSION}"]
     command += ["dependency:copy-dependencies", f"-DoutputDirectory={partial}"]
     failures = []
@@ -183,8 +195,9 @@ def _download(jars: Path) -> None:
 
 
 def jar_dir() -> Path:
-    """Where the jars lie once they were fetched."""
-    return cache_directory() / VERSION / "jars"
+    """Where the jars lie once they were fetched: another list of them has another place."""
+    digest = hashlib.sha256((HERE / "pom.xml").read_bytes()).hexdigest()[:16]
+    return cache_directory() / VERSION / f"jars-{digest}"
 
 
 def free_ports(count: int) -> list[int]:

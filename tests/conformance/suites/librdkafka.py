@@ -1,4 +1,4 @@
-"""librdkafka's own tests 0001 to 0069, those that need a broker, at their full length.
+"""librdkafka's own tests 0001 to 0069 and those of transactions that need a broker, at full length.
 
 The npm package @confluentinc/kafka-javascript carries librdkafka's sources with its tests. Quick
 mode (`-Q`) is not used: it passes many of these tests without doing anything.
@@ -30,8 +30,6 @@ SCENARIOS: dict[str, dict[str, object]] = {
     "default": {"num.partitions": 4},
     "noautocreate": {"auto.create.topics.enable": "false"},
 }
-# A test that runs into its time limit ends the whole runner, so these stay out: FINDINGS.md.
-NEVER_END = {"0061_consumer_lag"}
 IN_PARALLEL = 3
 TIMEOUT_S = 540
 APART_TIMEOUT_S = 150
@@ -44,8 +42,7 @@ def run(directory: Path, names: list[str]) -> list[Outcome]:
     for scenario, settings in SCENARIOS.items():
         place = directory / scenario
         with BrokerProcess(place, settings) as broker:
-            wanted = [name for name in names if name not in NEVER_END]
-            _run_tests(sources, place, broker, scenario, wanted)
+            _run_tests(sources, place, broker, scenario, names)
         for outcome in _outcomes(place, names):
             # A scenario skips the tests of the others.
             if outcome.name not in found or outcome.state in (State.PASSED, State.FAILED):
@@ -147,7 +144,7 @@ def _make(directory: Path) -> None:
 SUITE = Suite(
     name="librdkafka",
     version=VERSION,
-    description="tests 0001 to 0069 with `-L`, at full length",
+    description="tests 0001 to 0069 and those of transactions with `-L`, at full length",
     why_unavailable=lambda: missing_program("npm", "cc", "c++", "make"),
     run=run,
     run_apart=run_apart,
