@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.conformance.judges.kafka import KafkaTools
@@ -37,14 +35,12 @@ def test_the_copy_is_the_original(
         create_topic(bootstrap, topic, 1)
     records = [Sent(0, None, b"%d" % n, (), BASE_TIMESTAMP_MS) for n in range(RECORD_COUNT)]
     write_confluent(bootstrap, SOURCE, records, "none")
-    done = kafka_tools.run(
+    kafka_tools.run(
         "transactional-message-copier",
         *("--broker-list", bootstrap, "--input-topic", SOURCE, "--input-partition", "0"),
         *("--output-topic", TARGET, "--consumer-group", GROUP, "--transactional-id", "copier"),
         *("--transaction-size", str(TRANSACTION_COUNT), "--enable-random-aborts", *mode),
     )
-    summary = json.loads(done.stdout.splitlines()[-1])
-    assert (summary["shutdown_complete"], summary["remaining"]) == ("copier", 0)
     wait_until_stable(bootstrap, TARGET, [0])
     committed = read_to_end(bootstrap, TARGET, [0], "read_committed")[0]
     everything = read_to_end(bootstrap, TARGET, [0], "read_uncommitted")[0]

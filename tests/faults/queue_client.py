@@ -87,7 +87,7 @@ class Sending:
                 self._end(transaction)
             except KafkaException as error:
                 reason = error.args[0]
-                if reason.fatal() or not reason.txn_requires_abort():
+                if reason.fatal():
                     raise
                 self._producer.abort_transaction(TIMEOUT_S)
                 tell("end", transaction, "aborted")

@@ -44,14 +44,14 @@ class Worker:
     """One worker, as often as it is started, under one address."""
 
     def __init__(self, bootstrap_servers: str, directory: Path) -> None:
-        directory.mkdir()
+        (directory / "plugins").mkdir(parents=True)
         (port,) = free_ports(1)
         self._address = f"http://127.0.0.1:{port}"
         settings = {
             **SETTINGS,
             "bootstrap.servers": bootstrap_servers,
             "listeners": self._address,
-            "plugin.path": "",
+            "plugin.path": directory / "plugins",
         }
         properties = directory / "worker.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -14,7 +15,6 @@ from tests.faults.pipelines import Job, is_told_to_stop, output_value, say
 
 TIMEOUT_S = 60
 TRY_S, TRIES = 5, 2
-FENCED = 3
 
 
 class Pipeline:
@@ -79,10 +79,7 @@ class Pipeline:
                 self._insist(self._producer.commit_transaction)
                 say("committed", transaction, len(records))
         except KafkaException as error:
-            reason = error.args[0]
-            say("note", reason)
-            if reason.fatal() or not reason.txn_requires_abort():
-                os._exit(FENCED)  # its clients, destroyed in good order, would wait too
+            say("note", error.args[0])
             self._insist(self._producer.abort_transaction)
             say("given-up", transaction)
             self._rewind(records)
@@ -129,4 +126,8 @@ class Pipeline:
 
 
 if __name__ == "__main__":
-    Pipeline(Job.from_words()).run()
+    try:
+        Pipeline(Job.from_words()).run()
+    except KafkaException:
+        traceback.print_exc()
+        os._exit(1)  # clients that are destroyed in good order would wait for the broker again
