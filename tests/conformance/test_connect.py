@@ -20,10 +20,9 @@ from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.clients import create_topic
 from tests.conformance.support.connect import Worker
 from tests.conformance.support.topic_reading import read_to_end, wait_until_stable
-from tests.conformance.support.transactions import AWAITED, assert_transactions
 from tests.conftest import StartBroker
 
-pytestmark = [pytest.mark.jdk, AWAITED]
+pytestmark = pytest.mark.jdk
 
 TOPIC = "file-lines"
 PROGRESS_S = 120
@@ -57,7 +56,6 @@ def test_a_killed_worker_carries_each_line_once(
     start_broker: StartBroker, kafka_tools: KafkaTools, tmp_path: Path, plan: Plan
 ) -> None:
     broker = start_broker()
-    assert_transactions(broker)
     create_topic(broker.bootstrap_servers, TOPIC, 1)
     source, sink = tmp_path / "source.txt", tmp_path / "sink.txt"
     source.touch()
@@ -65,9 +63,7 @@ def test_a_killed_worker_carries_each_line_once(
     with Worker(broker.bootstrap_servers, tmp_path / "worker") as worker:
         _put_connectors(worker, source, sink)
         _feed(broker, worker, plan, lines, source, sink)
-        _wait_until(
-            worker, lambda: set(_lines_of(sink)) >= set(lines), lambda: len(_lines_of(sink))
-        )
+        _wait_until(worker, sink, lambda: set(_lines_of(sink)) >= set(lines))
         worker.stop()
     wait_until_stable(broker.bootstrap_servers, TOPIC, [0])
     found = read_to_end(broker.bootstrap_servers, TOPIC, [0], "read_committed")[0]

@@ -21,11 +21,10 @@ from tests.conformance.judges.kafka import KafkaTools, program_command
 from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.clients import create_topic, write_confluent
 from tests.conformance.support.java_process import JavaProcess
-from tests.conformance.support.transactions import AWAITED, assert_transactions
 from tests.conformance.support.workload import Sent
 from tests.conftest import StartBroker
 
-pytestmark = [pytest.mark.jdk, AWAITED]
+pytestmark = pytest.mark.jdk
 
 PARTITION_COUNT = 2
 WORDS = [f"word{number}" for number in range(50)]
@@ -116,7 +115,6 @@ def test_a_killed_application_counts_each_word_once(
     seed: int,
 ) -> None:
     broker = start_broker()
-    assert_transactions(broker)
     for topic in ("lines", *OUTPUTS):
         create_topic(broker.bootstrap_servers, topic, PARTITION_COUNT)
     command = program_command("WordCounts")

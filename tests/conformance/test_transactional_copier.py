@@ -11,11 +11,10 @@ from tests.conformance.support.topic_reading import (
     read_to_end,
     wait_until_stable,
 )
-from tests.conformance.support.transactions import AWAITED, assert_transactions
 from tests.conformance.support.workload import BASE_TIMESTAMP_MS, Sent
 from tests.conftest import StartBroker
 
-pytestmark = [pytest.mark.jdk, AWAITED]
+pytestmark = pytest.mark.jdk
 
 SOURCE, TARGET, GROUP = "original", "copy", "copiers"
 RECORD_COUNT = 5_000
@@ -29,7 +28,6 @@ def test_the_copy_is_the_original(
     start_broker: StartBroker, kafka_tools: KafkaTools, mode: tuple[str, ...]
 ) -> None:
     broker = start_broker()
-    assert_transactions(broker)
     bootstrap = broker.bootstrap_servers
     for topic in (SOURCE, TARGET):
         create_topic(bootstrap, topic, 1)

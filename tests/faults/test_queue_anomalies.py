@@ -8,23 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.judges.kafka import KafkaProcess
-from tests.conformance.support.transactions import AWAITED, assert_transactions
 from tests.conftest import StartBroker, broker_class
 from tests.faults.broken_broker import BrokenBroker
 from tests.faults.queue_run import QueueRun
 from tests.support.queue_history import Ending, Kind, find_anomalies
 
+pytestmark = pytest.mark.slow
+
 FAULTS = ("kill_broker", "pause_broker", "kill_client", "pause_client")
 
 
-@AWAITED
 @pytest.mark.parametrize(
     "rounds",
     [
         pytest.param(1, id="short", marks=pytest.mark.timeout(300)),
-        pytest.param(
-            10, id="full", marks=[pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1500)]
-        ),
+        pytest.param(10, id="full", marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
 def test_no_anomaly_is_found(
@@ -36,7 +34,6 @@ def test_no_anomaly_is_found(
         # A killed Kafka is let in again only after its session has expired.
         settings |= {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500}
     broker = start_broker(settings)
-    assert_transactions(broker)
     run = QueueRun(broker, tmp_path, choices.randrange(1 << 31))
     faults = [name for _ in range(rounds) for name in choices.sample(FAULTS, len(FAULTS))]
     run.run(faults)
@@ -49,7 +46,6 @@ def test_no_anomaly_is_found(
     broker.stop()
 
 
-@AWAITED
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(broker_class() is KafkaProcess, reason="it is kstore that is broken here")
 @pytest.mark.parametrize(
@@ -63,7 +59,6 @@ def test_a_broker_without_a_check_is_caught(
     tmp_path: Path, seed: int, check: str, faults: list[str], expected: Kind
 ) -> None:
     with BrokenBroker(tmp_path / "broker", check) as broker:
-        assert_transactions(broker)
         run = QueueRun(broker, tmp_path, seed)
         run.run(faults)
     assert expected in {one.kind for one in find_anomalies(run.history)}

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from tests.conformance.judges.kafka import KafkaProcess, KafkaTools
-from tests.conformance.support.transactions import AWAITED, assert_transactions
 from tests.conftest import StartBroker, broker_class
 from tests.faults.transactional_pipeline import PipelineRun, Plan
 
-pytestmark = AWAITED
+pytestmark = pytest.mark.slow
 
 SHORT, FULL = (5_000, 3), (200_000, 30)
 
@@ -27,7 +26,6 @@ def move(start_broker: StartBroker, client: str, length: tuple[int, int], seed: 
     records, kills = length
     plan = Plan(client, records, kills, transaction_count=50 if records < 10_000 else 100)
     broker = start_broker(settings())
-    assert_transactions(broker)
     PipelineRun(broker, plan, seed).run()
     broker.stop()
 
@@ -48,7 +46,6 @@ def test_a_killed_pipeline_of_the_java_client_moves_each_record_once(
     move(start_broker, "java", SHORT, seed)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("client", ["librdkafka", "aiokafka"])
@@ -56,7 +53,6 @@ def test_thirty_kills(start_broker: StartBroker, client: str, seed: int) -> None
     move(start_broker, client, FULL, seed)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.jdk
 @pytest.mark.timeout(1800)
