@@ -194,14 +194,14 @@ class Groups(RuleBasedStateMachine):
 
     @property
     def shard(self) -> Shard:
-        return self.world.groups._shards[0]
+        return self.world.groups._shards.get(0)
 
     @invariant()
     def replay_gives_what_is_stored(self) -> None:
         other = World(group_max_size=4)
         other.log.records = self.world.log.records
         other.start()
-        replayed = other.groups._shards[0]
+        replayed = other.groups._shards.get(0)
         assert replayed.stored == self.shard.stored
         assert replayed.offsets._groups == self.shard.offsets._groups
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from kstore.errors import ErrorCode, KafkaError
+from kstore.errors import ErrorCode
 
 __all__ = ["Shards"]
 
@@ -83,13 +83,13 @@ class Shards(Generic[S]):
         self._loading.clear()
         self._closed = True
 
-    def find(self, partition: int) -> S:
-        """Raises KafkaError if the partition is not loaded."""
-        shard = self._loaded.get(partition)
-        if shard is not None:
-            return shard
+    def get(self, partition: int) -> S | None:
+        return self._loaded.get(partition)
+
+    def absent(self, partition: int) -> ErrorCode:
+        """Why there is no shard of `partition`."""
         if self._closed:
-            raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+            return ErrorCode.COORDINATOR_NOT_AVAILABLE
         if partition in self._loading:
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        raise KafkaError(ErrorCode.NOT_COORDINATOR)
+            return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        return ErrorCode.NOT_COORDINATOR

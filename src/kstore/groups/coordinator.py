@@ -17,6 +17,7 @@ from kstore.configs import GroupConfig
 from kstore.coordinator import partitioning
 from kstore.coordinator.records import NO_UUID
 from kstore.coordinator.runtime import TransactionalLog, Waiter
+from kstore.coordinator.shards import Shards
 from kstore.errors import ErrorCode
 from kstore.groups.classic import GroupStep
 from kstore.groups.deletion import delete_offsets
@@ -63,9 +64,7 @@ class GroupCoordinator:
         self._runtime = runtime
         self._log = log
         self._config = config
-        self._shards: dict[int, Shard] = {}
-        self._loading: set[int] = set()
-        self._closed = False
+        self._shards: Shards[Shard] = Shards()
         self._new_uuid = uuid.uuid4
 
     # Partitions
@@ -77,17 +76,16 @@ class GroupCoordinator:
     @property
     def loaded_partitions(self) -> list[int]:
         """The partitions whose groups are coordinated here."""
-        return sorted(self._shards)
+        return self._shards.partitions
 
     @property
     def is_loading(self) -> bool:
         """Whether some partition is being loaded: what can be said of all groups is not all."""
-        return bool(self._loading)
+        return self._shards.is_loading
 
     def begin_load(self, partition: int) -> None:
         """Says that `load` will follow, or `unload`; clients are asked to try again meanwhile."""
-        self.unload(partition)
-        self._loading.add(partition)
+        self._shards.begin_load(partition)
 
     def load(
         self,
@@ -103,36 +101,16 @@ class GroupCoordinator:
         Groups go on in the generation that they were in, and their members' session timeouts
         begin anew. Raises `MalformedRecordError`; the partition is not loaded then.
         """
-        self.unload(partition)
         shard = Shard(partition, self._runtime, self._log, self._config, self._new_uuid)
-        try:
-            shard.load(records, undecided)
-        except ValueError:
-            shard.unload(ErrorCode.NOT_COORDINATOR)
-            raise
-        self._shards[partition] = shard
+        self._shards.load(partition, shard, lambda: shard.load(records, undecided))
 
     def unload(self, partition: int) -> None:
         """Gives a partition away; who waits in its groups is told NOT_COORDINATOR."""
-        self._loading.discard(partition)
-        shard = self._shards.pop(partition, None)
-        if shard is not None:
-            shard.unload(ErrorCode.NOT_COORDINATOR)
+        self._shards.unload(partition)
 
     def close(self) -> None:
         """Gives all partitions away, and takes no request any more."""
-        for partition in self.loaded_partitions:
-            self.unload(partition)
-        self._loading.clear()
-        self._closed = True
-
-    def _absent(self, partition: int) -> ErrorCode:
-        """Why there is no shard of `partition`."""
-        if self._closed:
-            return ErrorCode.COORDINATOR_NOT_AVAILABLE
-        if partition in self._loading:
-            return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-        return ErrorCode.NOT_COORDINATOR
+        self._shards.close()
 
     def _run(
         self, group_id: str, waiter: Waiter[T], decide: Callable[[Shard, GroupStep], None]
@@ -141,7 +119,7 @@ class GroupCoordinator:
         partition = self.partition_for(group_id)
         shard = self._shards.get(partition)
         if shard is None:
-            waiter.refuse(self._absent(partition))
+            waiter.refuse(self._shards.absent(partition))
         else:
             shard.events.run(group_id, partial(decide, shard), waiter)
         return waiter
@@ -185,7 +163,8 @@ class GroupCoordinator:
         """
         if not request.group_id:
             return Later.of(ErrorCode.INVALID_GROUP_ID)
-        if self.partition_for(request.group_id) in self._loading:
+        partition = self.partition_for(request.group_id)
+        if self._shards.absent(partition) is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
             return Later.of(ErrorCode.NONE)
         waiter: Waiter[ErrorCode] = Waiter(lambda error: error)
 
@@ -232,7 +211,7 @@ class GroupCoordinator:
         partition = self.partition_for(request.group_id)
         shard = self._shards.get(partition)
         if shard is None:
-            return Later.of(FetchResult(error=self._absent(partition)))
+            return Later.of(FetchResult(error=self._shards.absent(partition)))
         return Later.of(shard.fetch_offsets(request))
 
     def complete_transaction(
@@ -246,7 +225,7 @@ class GroupCoordinator:
         """Ends a producer's transaction in a partition of `__consumer_offsets`."""
         shard = self._shards.get(partition)
         if shard is None:
-            return Later.of(self._absent(partition))
+            return Later.of(self._shards.absent(partition))
         return shard.complete_transaction(marker, producer_id, producer_epoch, transaction_version)
 
     def delete_offsets(self, request: DeleteOffsetsRequest) -> Later[DeleteOffsetsResult]:
@@ -266,13 +245,14 @@ class GroupCoordinator:
 
         So that a topic made again under its name is not read from an old position.
         """
-        for shard in self._shards.values():
+        for shard in self._shards:
             _forget_topic(shard, topic, topic_id)
 
     def forget_missing_topics(self, partition: int, existing: Container[str]) -> None:
         """Removes a loaded partition's offsets of topics that are no more: what `forget_topic` did
         not come to, as the broker was killed or the partition being loaded."""
-        shard = self._shards[partition]
+        shard = self._shards.get(partition)
+        assert shard is not None
         for topic in shard.offsets.topics():
             if topic not in existing:
                 logger.info("Removing offsets of topic %s, which does not exist.", topic)
@@ -295,7 +275,7 @@ class GroupCoordinator:
         """The groups that are coordinated here, by state and type (in any case; empty: all)."""
         return [
             listing
-            for shard in self._shards.values()
+            for shard in self._shards
             for listing in listed(shard.groups.values(), states, types)
         ]
 
@@ -304,7 +284,7 @@ class GroupCoordinator:
         partition = self.partition_for(group_id)
         shard = self._shards.get(partition)
         if shard is None:
-            return GroupDescription(group_id, self._absent(partition))
+            return GroupDescription(group_id, self._shards.absent(partition))
         return describe(group_id, shard.groups.get(group_id))
 
 

@@ -122,7 +122,11 @@ class TransactionCoordinator:
         """The shard of an id. Raises KafkaError if it is not here, or there can't be such an id."""
         if not transactional_id:
             raise KafkaError(ErrorCode.INVALID_REQUEST)
-        return self._shards.find(self.partition_for(transactional_id))
+        partition = self.partition_for(transactional_id)
+        shard = self._shards.get(partition)
+        if shard is None:
+            raise KafkaError(self._shards.absent(partition))
+        return shard
 
     def _ask(
         self, transactional_id: str, waiter: Waiter[T], ask: Callable[[Shard], None]

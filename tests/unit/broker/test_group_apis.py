@@ -199,7 +199,7 @@ def test_join_group_v0_waits_for_the_session_timeout_and_hosts_are_as_in_java(
 ) -> None:
     assert broker.ask(join_group, join_request(0), 0) is None
     broker.world.time.advance(DELAY_MS)
-    member = next(iter(broker.groups._shards[0].groups["g"].members.values()))
+    member = next(iter(broker.groups._shards.get(0).groups["g"].members.values()))
     assert (member.rebalance_timeout_ms, member.client_host) == (SESSION_MS, "/127.0.0.1")
 
 
@@ -308,7 +308,7 @@ def test_offset_commit(broker: Broker, version: int) -> None:
     expected = ErrorCode.UNKNOWN_TOPIC_ID if version >= 10 else missing
     assert [p.error_code for p in unknown.partitions] == [expected]
     stored = {
-        (name, index): value for name, index, value in broker.groups._shards[0].offsets.of("g")
+        (name, index): value for name, index, value in broker.groups._shards.get(0).offsets.of("g")
     }
     assert {key: (v.offset, v.metadata, v.topic_id) for key, v in stored.items()} == {
         ("t", 1): (41, "meta", TOPIC_ID),
@@ -336,7 +336,7 @@ def test_offset_commit_keeps_a_retention_time(broker: Broker, version: int) -> N
     request = commit_request(version)
     request.retention_time_ms = 1_000
     broker.ask(offset_commit, request, version)
-    stored = [value for _, _, value in broker.groups._shards[0].offsets.of("g")]
+    stored = [value for _, _, value in broker.groups._shards.get(0).offsets.of("g")]
     assert {v.expire_timestamp_ms for v in stored} == {broker.world.time.time_ms() + 1_000}
 
 
