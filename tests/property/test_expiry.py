@@ -36,6 +36,7 @@ class Situation:
         return choose_expired(
             self.pieces,
             self.end,
+            size=sum(piece.size for piece in self.pieces),
             log_start_offset=self.start,
             high_watermark=self.high_watermark,
             retention_bytes=self.retention_bytes,

@@ -45,6 +45,7 @@ def choose_expired(
     segments: Sequence[Aging],
     log_end_offset: int,
     *,
+    size: int,
     log_start_offset: int,
     high_watermark: int,
     retention_bytes: int,
@@ -53,6 +54,8 @@ def choose_expired(
     limit: int,
 ) -> Expired:
     """The segments to let go, of which at most `limit` lie above the log's start.
+
+    `size` is that of all segments: no more of them are looked at than go, however many there are.
 
     With `retention_bytes` the log keeps at least so many bytes, with `retention_ms` every segment
     with a record that is not older than that; negative means no bound.
@@ -69,7 +72,8 @@ def choose_expired(
         start += 1
     end = start
     if retention_bytes >= 0:
-        excess = sum(segment.size for segment in segments[start:]) - retention_bytes
+        below = sum(segments[index].size for index in range(start))
+        excess = size - below - retention_bytes
         while end - start < limit and may_go(end) and excess >= segments[end].size:
             excess -= segments[end].size
             end += 1

@@ -322,7 +322,7 @@ class Log(LogState):
     @property
     def size(self) -> int:
         """Bytes of all batches, indexes not counted."""
-        return sum(segment.size for segment in self.segments.all())
+        return self.segments.size
 
     def truncate_to(self, offset: int) -> None:
         """Drops everything from the batch that holds `offset` on."""

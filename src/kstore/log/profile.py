@@ -208,6 +208,7 @@ def profile_retention(view: PartitionView, config: LogConfig, now_ms: int) -> li
     expired = choose_expired(
         view.segments,
         view.log_end_offset,
+        size=sum(segment.size for segment in view.segments),
         log_start_offset=view.log_start_offset,
         high_watermark=view.log_end_offset,
         retention_bytes=config.retention_bytes if deletes else -1,

@@ -45,6 +45,7 @@ def _move_start(log: LogState, high_watermark: int, now_ms: int, limit: int) -> 
         expired = choose_expired(
             log.segments.all(),
             log.log_end_offset,
+            size=log.segments.size,
             log_start_offset=log.log_start_offset,
             high_watermark=high_watermark,
             retention_bytes=config.retention_bytes,

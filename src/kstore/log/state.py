@@ -46,11 +46,12 @@ logger = logging.getLogger("kstore.log")
 class Segments:
     """The segments of a log, by base offset."""
 
-    __slots__ = ("_bases", "_segments")
+    __slots__ = ("_bases", "_sealed_size", "_segments")
 
     def __init__(self) -> None:
         self._bases = BaseOffsets()
         self._segments: list[Segment] = []
+        self._sealed_size = 0  # of all but the active one, whose sizes don't change
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -69,23 +70,35 @@ class Segments:
     def first(self) -> Segment:
         return self._segments[0]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all batches."""
+        return self._sealed_size + (self.active.size if self._segments else 0)
+
     def add(self, segment: Segment) -> None:
         """Adds a segment behind all others; ValueError for one that is not."""
         self._bases.add(segment.base_offset)
+        if self._segments:
+            self._sealed_size += self.active.size
         self._segments.append(segment)
 
     def replace(self, old: list[Segment], new: Segment) -> None:
         """Puts `new` in the place of neighbours, of which the first has the same base offset."""
         index = self._segments.index(old[0])
         assert self._segments[index : index + len(old)] == old, "these are not all in the log"
+        assert old[-1] is not self.active, "the active one is being written"
         self._segments[index : index + len(old)] = [new]
+        self._sealed_size += new.size - sum(segment.size for segment in old)
         self._bases = BaseOffsets()
         for segment in self._segments:
             self._bases.add(segment.base_offset)
 
     def remove_last(self) -> Segment:
         self._bases.drop_last()
-        return self._segments.pop()
+        last = self._segments.pop()
+        if self._segments:
+            self._sealed_size -= self.active.size
+        return last
 
     def take_first(self, count: int) -> list[Segment]:
         """Removes the first `count` segments, but never the active one."""
@@ -93,6 +106,7 @@ class Segments:
         taken = self._segments[:count]
         del self._segments[:count]
         self._bases.drop_first(count)
+        self._sealed_size -= sum(segment.size for segment in taken)
         return taken
 
     def floor(self, offset: int) -> int:
