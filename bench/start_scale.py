@@ -59,18 +59,23 @@ def stop(broker: BrokerProcess) -> float:
     """Seconds that the stop took; it has to be a clean one."""
     started = time.perf_counter()
     broker.process.terminate()
-    assert broker.process.wait(STOP_DEADLINE_S) == 0
+    try:
+        assert broker.process.wait(STOP_DEADLINE_S) == 0
+    finally:
+        broker.process.kill()
     return time.perf_counter() - started
 
 
 def measure(directory: Path, partitions: int, rounds: int) -> dict[str, object]:
     broker = BrokerProcess(directory)
     started = time.perf_counter()
-    client = Client(broker.address)
-    fill(client, partitions)
-    client.close()
-    filled_s = time.perf_counter() - started
-    stop(broker)
+    try:
+        client = Client(broker.address)
+        fill(client, partitions)
+        client.close()
+        filled_s = time.perf_counter() - started
+    finally:
+        stop(broker)
     found: dict[str, list[float]] = {"ready_s": [], "resident_mb": [], "stop_s": []}
     for _ in range(rounds):
         broker = BrokerProcess(directory)
