@@ -1,10 +1,11 @@
 """The pass of retention: all partitions are looked through, and what goes is removed.
 
 No timer or thread per partition: one pass goes through all of them in short turns of the loop, a
-few segments of a partition at a time. What is taken out of a log is gone for readers at once. A
-worker renames its files; at the end of the pass the new starts are written down, and after
-file.delete.delay.ms a worker removes the files. A start that ends early leaves files that the next
-start removes. Thread: the loop.
+few segments of a partition at a time. What is taken out of a log is gone for readers at once. Then
+workers rename the files, the new starts are written down, and after file.delete.delay.ms workers
+remove the files. Each name that changes holds the interpreter for a moment, and nobody waits for
+it: so that is done a few segments at a time, with pauses, and takes seconds for ten thousand. A stop
+that comes early leaves files that the next start removes. Thread: the loop.
 
 Source: Kafka's LogManager.cleanupLogs.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 
 from kstore.broker.checkpoints import Checkpoints
@@ -33,6 +35,10 @@ log = logging.getLogger("kstore.retention")
 
 SEGMENTS_AT_ONCE = 32
 """Segments that are taken out of a log between two looks at the clock."""
+
+FILES_AT_ONCE = 16
+"""Segments whose files are renamed or removed between two pauses."""
+PAUSE_MS = 20
 
 _Taken = list[tuple[Log, list[Segment]]]
 
@@ -56,25 +62,21 @@ class Retention:
         self._running = False
         self._closed = False
         self._taken: _Taken = []
-        self._removals: dict[int, Timer] = {}
+        self._timers: dict[int, Timer] = {}
         self._numbers = count()
 
     def run(self) -> None:
         """Begins a pass, unless one is under way."""
         if not self._running and not self._closed:
             self._running = True
-            renamed: list[Later[_Taken]] = []
-            looked = in_turns(
-                self._runtime, self._steps(), after_turn=lambda: self._rename_taken(renamed)
-            )
-            looked.then(lambda _: Later.all(renamed).then(lambda _: self._finish(renamed)))
+            in_turns(self._runtime, self._steps()).then(lambda _: self._rename_taken())
 
     def close(self) -> None:
         """Nothing begins any more."""
         self._closed = True
-        for timer in self._removals.values():
+        for timer in self._timers.values():
             timer.cancel()
-        self._removals.clear()
+        self._timers.clear()
 
     def _steps(self) -> Iterator[None]:
         for partition in list(self._partitions):
@@ -104,29 +106,85 @@ class Retention:
             self._taken.append((opened, taken))
         return bool(taken)
 
-    def _rename_taken(self, renamed: list[Later[_Taken]]) -> None:
+    def _rename_taken(self) -> None:
         taken, self._taken = self._taken, []
-        if taken:
-            done = self._directories.set_segments_aside(taken)
-            renamed.append(done.map(lambda failed: [one for one in taken if one[0] not in failed]))
+        self._spread(taken, self._directories.set_segments_aside).then(
+            lambda done: self._finish(taken, done.result())
+        )
 
-    def _finish(self, renamed: list[Later[_Taken]]) -> None:
+    def _finish(self, taken: _Taken, failed: set[Log]) -> None:
         self._running = False
-        if not renamed or self._closed:
+        if not taken or self._closed:
             return
         waiting: dict[int, _Taken] = defaultdict(list)
-        for done in renamed:
-            if done.error is None:  # else `Directories` has told of it
-                for opened, segments in done.result():
-                    waiting[opened.config.file_delete_delay_ms].append((opened, segments))
-        for delay_ms, taken in waiting.items():
-            number = next(self._numbers)
-            self._removals[number] = self._runtime.call_later(delay_ms, self._remove, number, taken)
+        for opened, segments in taken:
+            if opened not in failed:
+                waiting[opened.config.file_delete_delay_ms].append((opened, segments))
+        for delay_ms, renamed in waiting.items():
+            self._later(delay_ms, partial(self._remove, renamed))
         self._checkpoints.write().then(_told)
 
-    def _remove(self, number: int, taken: _Taken) -> None:
-        del self._removals[number]
-        self._runtime.run_in_worker(lambda: self._log_dirs.remove_segments(taken)).then(_told)
+    def _remove(self, taken: _Taken) -> None:
+        def work(some: _Taken) -> Later[set[Log]]:
+            return self._runtime.run_in_worker(lambda: self._log_dirs.remove_segments(some))
+
+        self._spread(taken, work)
+
+    def _spread(self, taken: _Taken, work: Callable[[_Taken], Later[set[Log]]]) -> Later[set[Log]]:
+        """Has `work` done to some segments after the others, with pauses; the logs where it failed.
+
+        Never fails. A log that was closed meanwhile is left out: its directory may be another's.
+        """
+        done: Later[set[Log]] = Later()
+        failed: set[Log] = set()
+        parts = _parts(taken)
+
+        def begin(part: _Taken) -> None:
+            work([one for one in part if not one[0].closed]).then(lambda told: end(part, told))
+
+        def end(part: _Taken, told: Later[set[Log]]) -> None:
+            _told(told)
+            failed.update(
+                {opened for opened, _ in part} if told.error is not None else told.result()
+            )
+            following = next(parts, None)
+            if following is None:
+                done.complete(failed)
+            elif not self._closed:
+                self._later(PAUSE_MS, lambda: begin(following))
+
+        first = next(parts, None)
+        if first is None:
+            done.complete(failed)
+        else:
+            begin(first)
+        return done
+
+    def _later(self, delay_ms: float, work: Callable[[], None]) -> None:
+        """`work` after a while, unless the broker is closed by then."""
+        number = next(self._numbers)
+
+        def due() -> None:
+            del self._timers[number]
+            work()
+
+        self._timers[number] = self._runtime.call_later(delay_ms, due)
+
+
+def _parts(taken: _Taken) -> Iterator[_Taken]:
+    """`FILES_AT_ONCE` segments at a time."""
+    part: _Taken = []
+    size = 0
+    for opened, segments in taken:
+        for at in range(0, len(segments), FILES_AT_ONCE):
+            some = segments[at : at + FILES_AT_ONCE]
+            if size + len(some) > FILES_AT_ONCE:
+                yield part
+                part, size = [], 0
+            part.append((opened, some))
+            size += len(some)
+    if part:
+        yield part
 
 
 def _told(done: Later[set[Log]]) -> None:

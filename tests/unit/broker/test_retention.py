@@ -16,7 +16,7 @@ from kstore.broker.log_dirs import LogDirs
 from kstore.broker.opening import open_log_dirs
 from kstore.broker.partition import Partition
 from kstore.broker.partitions import Partitions
-from kstore.broker.retention import Retention
+from kstore.broker.retention import PAUSE_MS, Retention
 from kstore.configs import LogConfig
 from kstore.log.records import build_batch
 from kstore.metadata.image import PartitionImage, TopicImage
@@ -143,9 +143,11 @@ def test_a_pass_takes_many_short_turns_and_is_not_begun_twice(tmp_path: Path) ->
     runtime.run_workers()
     assert world.starts() == [COUNT] * 20
     assert runtime.turns > 5
-    world.runtime.advance(0)
-    world.runtime.run_workers()
+    for _ in range(20):  # files are renamed and removed a few at a time, with pauses
+        world.runtime.advance(PAUSE_MS)
+        world.runtime.run_workers()
     assert not list((tmp_path / "data").rglob("*.deleted"))
+    assert not list((tmp_path / "data").rglob(f"{0:020d}.log"))
     world.retention.run()
     world.runtime.run_workers()
     world.retention.close()
@@ -182,3 +184,25 @@ def test_after_closing_nothing_begins(world: World) -> None:
     assert world.runtime.timer_count == 0
     world.retention.run()
     assert world.runtime.work_count == 0
+
+
+def test_a_log_that_is_closed_during_a_pause_is_left_alone(
+    tmp_path: Path, runtime: ManualRuntime
+) -> None:
+    """Its directory may be that of another log of the same name by then."""
+    world = World(tmp_path / "data", runtime, [0] * 4)
+    runtime.advance(1001)
+    world.retention.run()
+    runtime.run_workers()
+    last = world.partitions.get("topic3", 0)
+    assert last is not None
+    assert world.log_files("topic2", aside=False) == 1
+    assert world.log_files("topic3", aside=False) == COUNT + 1, "it comes after the pause"
+    last.log.abandon()
+    for _ in range(3):
+        runtime.advance(PAUSE_MS)
+        runtime.run_workers()
+    assert world.log_files("topic0", aside=True) == 0
+    assert world.log_files("topic3", aside=False) == COUNT + 1
+    world.retention.close()
+    world.log_dirs.close()
