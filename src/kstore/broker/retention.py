@@ -4,8 +4,8 @@ No timer or thread per partition: one pass goes through all of them in short tur
 few segments of a partition at a time. What is taken out of a log is gone for readers at once. Then
 workers rename the files, the new starts are written down, and after file.delete.delay.ms workers
 remove the files. Each name that changes holds the interpreter for a moment, and nobody waits for
-it: so that is done a few segments at a time, with pauses, and takes seconds for ten thousand. A stop
-that comes early leaves files that the next start removes. Thread: the loop.
+it: so that is done a few segments at a time, with pauses; ten thousand take a minute. A stop that
+comes early leaves files that the next start removes. Thread: the loop.
 
 Source: Kafka's LogManager.cleanupLogs.
 """
@@ -33,12 +33,12 @@ __all__ = ["Retention"]
 
 log = logging.getLogger("kstore.retention")
 
-SEGMENTS_AT_ONCE = 32
+SEGMENTS_AT_ONCE = 8
 """Segments that are taken out of a log between two looks at the clock."""
 
 FILES_AT_ONCE = 16
 """Segments whose files are renamed or removed between two pauses."""
-PAUSE_MS = 20
+PAUSE_MS = 50
 
 _Taken = list[tuple[Log, list[Segment]]]
 

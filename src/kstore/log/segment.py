@@ -544,10 +544,11 @@ class Segment:
 
         The segment must be out of its log, and only `delete` may follow. Raises OSError.
         """
-        for path in self._all_paths():
+        paths = self._all_paths()
+        for path in paths:
             with suppress(FileNotFoundError):
-                self._handles.files.rename(path, path.with_name(path.name + DELETED))
-            self._handles.forget(path)
+                self._handles.files.rename(path, Path(f"{path}{DELETED}"))
+        self._handles.forget(*paths)
         self._is_aside = True
 
     def delete(self) -> None:
@@ -557,7 +558,7 @@ class Segment:
         """
         paths = self._all_paths()
         if self._is_aside:
-            paths = [path.with_name(path.name + DELETED) for path in paths]
+            paths = [Path(f"{path}{DELETED}") for path in paths]
         self._handles.forget(*paths)
         for path in paths:
             self._handles.files.delete(path, missing_ok=True)
