@@ -13,7 +13,7 @@ from kstore.cli.errors import CallError, CommandError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "QUIET", "check_plot", "picture", "title"]
+__all__ = ["COLORS", "QUIET", "check_plot", "picture", "size_text", "title"]
 
 COLORS = ("#2563a8", "#c2571a", "#2d8a5f", "#8a3f9c")
 QUIET = "#6b7280"
@@ -70,3 +70,11 @@ def title(figure: Figure, text: str, below: str, corner: str = "") -> None:
     figure.text(0.0125, 0.945, below, ha="left", va="center", fontsize=9, color=QUIET)
     if corner:
         figure.text(0.99, 0.97, corner, ha="right", va="center", fontsize=11)
+
+
+def size_text(size: float) -> str:
+    """`12 bytes`, `3.45 MB`, `1.2 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:,.3g} {unit}"
+    return f"{size:.0f} bytes"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kstore.cli.plots import COLORS, QUIET, picture, title
+from kstore.cli.plots import COLORS, QUIET, picture, size_text, title
 from kstore.cli.profile import Profiled
 from kstore.log.profile import SegmentProfile
 
@@ -50,8 +50,8 @@ def draw(kind: str, directory: Path, profiled: Sequence[Profiled], file: Path) -
             figure,
             f"kstore profile {kind} · {directory.name}",
             f"{_count(len(profiled), 'partition')} · {_count(segments, 'segment')} · "
-            f"{_bytes(size)}",
-            f"{_bytes(reclaimed)} to reclaim, {reclaimed / size if size else 0:.0%}",
+            f"{size_text(size)}",
+            f"{size_text(reclaimed)} to reclaim, {reclaimed / size if size else 0:.0%}",
         )
         largest = sorted(profiled, key=lambda one: one.reclaimed, reverse=True)[:_MAX_ROWS]
         if kind == "compact":
@@ -62,13 +62,6 @@ def draw(kind: str, directory: Path, profiled: Sequence[Profiled], file: Path) -
 
 def _count(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _bytes(size: float) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:,.3g} {unit}"
-    return f"{size:.0f} bytes"
 
 
 # Compaction
@@ -186,7 +179,7 @@ def _states(axes: Axes, profiled: Sequence[Profiled]) -> None:
         for segment in one.segments:
             kept[segment.verdict] += segment.kept_size
             gone[segment.verdict] += segment.size - segment.kept_size
-    shown = [state for state in _STATES if state in kept]
+    shown = [state for state in _STATES if kept[state] + gone[state]]
     names = [_STATES[state] for state in shown]
     axes.barh(names, [kept[state] for state in shown], color=_STAYS, height=0.6)
     bars = axes.barh(
@@ -198,12 +191,12 @@ def _states(axes: Axes, profiled: Sequence[Profiled]) -> None:
     )
     axes.bar_label(
         bars,
-        [f"{_bytes(gone[state])} of {_bytes(kept[state] + gone[state])}" for state in shown],
+        [f"{size_text(gone[state])} of {size_text(kept[state] + gone[state])}" for state in shown],
         padding=4,
         fontsize=8.5,
     )
     axes.margins(x=0.38)
-    axes.xaxis.set_major_formatter(lambda size, _: _bytes(size) if size else "0")
+    axes.xaxis.set_major_formatter(lambda size, _: size_text(size) if size else "0")
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
 
@@ -254,7 +247,7 @@ def _ages(axes: Axes, profiled: Sequence[Profiled]) -> None:
             )
     axes.set_xlabel(f"{unit} older than the newest record")
     axes.set_xlim(0, widest * 1.02)
-    axes.yaxis.set_major_formatter(lambda size, _: _bytes(size) if size else "0")
+    axes.yaxis.set_major_formatter(lambda size, _: size_text(size) if size else "0")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2)
 
 
@@ -271,10 +264,10 @@ def _partitions(axes: Axes, largest: Sequence[Profiled]) -> None:
         bars = axes.barh(names, sizes, left=left, color=color, height=0.66)
         left = [before + size for before, size in zip(left, sizes, strict=True)]
     if bars is not None:
-        texts = [f"{_bytes(one.reclaimed)} of {_bytes(one.size)}" for one in largest]
+        texts = [f"{size_text(one.reclaimed)} of {size_text(one.size)}" for one in largest]
         axes.bar_label(bars, texts, padding=4, fontsize=8.5)
-    axes.margins(x=0.14)
-    axes.xaxis.set_major_formatter(lambda size, _: _bytes(size) if size else "0")
+    axes.margins(x=0.2)
+    axes.xaxis.set_major_formatter(lambda size, _: size_text(size) if size else "0")
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kstore.cli.bench.latency_plot import distribution, time_text
 from kstore.cli.bench.upkeep_result import Moment, UpkeepResult
 from kstore.cli.bench.workloads import Load
-from kstore.cli.plots import COLORS, QUIET, title
+from kstore.cli.plots import COLORS, QUIET, size_text, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def _sizes(axes: Axes, result: UpkeepResult) -> None:
             )  # fmt: skip
             bottom += size / scale
         axes.annotate(
-            f"{bottom:,.3g} {unit}, {len(sizes):,} segment{'' if len(sizes) == 1 else 's'}",
+            f"{size_text(bottom * scale)}, {len(sizes):,} segment{'' if len(sizes) == 1 else 's'}",
             (name, bottom),
             xytext=(0, 4),
             textcoords="offset points",
@@ -141,4 +141,5 @@ def _sizes(axes: Axes, result: UpkeepResult) -> None:
         )
     axes.set_ylabel(unit)
     axes.margins(y=0.12)
+    axes.set_xlim(-0.65, 1.65)
     axes.grid(axis="x", visible=False)
