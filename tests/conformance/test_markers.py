@@ -115,9 +115,10 @@ def test_markers_for_many_partitions_and_producers(client: PipelinedClient) -> N
     unknown = ErrorCode.unknown_topic_or_partition
     found = write_markers(
         client,
+        # First, or Kafka never answers: FINDINGS.md.
+        marker_values(OTHER, 0, new_name("nobody-made"), (0,), commit=False),
         marker_values(ONE, 0, topic, (0, 1, 2, 7), commit=True),
         marker_values(OTHER, 0, topic, (1,), commit=False),
-        marker_values(OTHER, 0, new_name("nobody-made"), (0,), commit=False),
     )
     assert found[ONE] == {0: OK, 1: OK, 2: OK, 7: unknown}
     assert found[OTHER] in ({1: OK, 0: unknown}, {0: unknown, 1: OK})
@@ -194,7 +195,7 @@ def test_deleted_records_of_an_open_transaction_hold_back_nobody(client: Pipelin
     assert stable(client, topic) == 4
 
 
-@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("kill", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_open_transactions_are_open_after_a_restart(start_broker: StartBroker, kill: bool) -> None:
     broker = start_broker(UNVERIFIED)
     with PipelinedClient(broker.bootstrap_servers) as client:
