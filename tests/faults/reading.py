@@ -9,6 +9,18 @@ from tests.conformance.support.broker import BrokerProcess
 DEADLINE_S = 20
 
 
+def start_offset(broker: BrokerProcess, topic: str, partition: int = 0) -> int:
+    """Where a partition begins for its readers."""
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "reader"}
+    )
+    try:
+        place = confluent_kafka.TopicPartition(topic, partition)
+        return int(consumer.get_watermark_offsets(place, timeout=DEADLINE_S)[0])
+    finally:
+        consumer.close()
+
+
 def read_all(
     broker: BrokerProcess, topic: str, partition: int = 0, start: int = 0
 ) -> dict[int, bytes]:
@@ -19,6 +31,7 @@ def read_all(
             "group.id": "reader",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",  # for a log that is let go of meanwhile
         }
     )
     found: dict[int, bytes] = {}
