@@ -189,7 +189,7 @@ class LogMachine(RuleBasedStateMachine):
         self.model.cut_to = offset
         self.log.truncate_to(offset)
         if offset < self.model.end:
-            self.model.truncated(offset)
+            self.model.truncated(offset, self.log)
             self.model.durable = min(self.model.durable, offset)
             self._forget_producers(self.transactional + 1)
         self.model.cut_to = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -149,9 +149,14 @@ class Model:
             for offset in range(batch.base_offset, batch.last_offset + 1)
         }
 
-    def truncated(self, offset: int) -> None:
-        """The log was truncated."""
-        self.batches = [batch for batch in self.batches if batch.last_offset < offset]
+    def truncated(self, offset: int, log: Log) -> None:
+        """The log was truncated. What a compaction took for what is gone now does not come back."""
+        there = {record.offset for record in log.records()}
+        self.batches = [
+            replace(batch, records=tuple(one for one in batch.records if one.offset in there))
+            for batch in self.batches
+            if batch.last_offset < offset
+        ]
         self.end = min(self.end, offset)
         self.durable = min(self.durable, offset)
         self.start = min(self.start, offset)
@@ -186,7 +191,8 @@ def judge(log: Log, model: Model, promised: int) -> list[Record]:
     promised = promised if model.cut_to is None else min(promised, model.cut_to)
     # What a truncation has left free at the end is written nowhere.
     ends = [one.last_offset + 1 for one in model.batches if one.last_offset < promised]
-    least = max(ends, default=0)
+    cuts_compacted = model.compacted and model.cut_to is not None
+    least = 0 if cuts_compacted else max(ends, default=0)
     start, end = log.log_start_offset, log.log_end_offset
     sending_end = model.end if model.sending is None else model.sending.last_offset + 1
     assert log.failed is None, log.failed
@@ -198,7 +204,8 @@ def judge(log: Log, model: Model, promised: int) -> list[Record]:
     assert offsets == sorted(set(offsets)), "records are there twice, or out of order"
     for record in found:
         assert record == written.get(record.offset), f"invented: {record}"
-    _judge_missing(model, written, offsets, max(start, model.start), promised)
+    if not cuts_compacted:
+        _judge_missing(model, written, offsets, max(start, model.start), promised)
     epochs = {record.offset: batch.epoch for batch in model.known() for record in batch.records}
     for offset in offsets[bisect_left(offsets, model.start) :]:
         assert log.leader_epoch_of(offset) == epochs[offset], f"leader epoch of {offset}"
@@ -273,6 +280,7 @@ def judge_retries(log: Log, model: Model) -> None:
         for batch in model.known()
         if batch.producer_id >= 0 and not batch.transactional and batch.commits is None
         if batch.base_offset in there
+        and len(batch.records) == batch.last_offset - batch.base_offset + 1
     }
     for batch in last.values():
         again = log.append(batch.encoded(), now_ms=NOW_MS)

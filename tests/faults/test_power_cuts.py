@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,15 @@ from kstore.configs import LogConfig
 from kstore.errors import KafkaError
 from kstore.log import flush as flushing
 from kstore.log.log import Log
+from kstore.log.records import (
+    ControlType,
+    EndTransactionMarker,
+    build_batch,
+    build_end_transaction_marker,
+)
 from kstore.log.retention import remove_files
 from kstore.log.store import Store
+from kstore.log.transaction_index import read_aborted
 from kstore.testing.faulty_files import FaultyFiles
 from kstore.testing.manual import ManualRuntime
 from tests.support.logs import NOW_MS, batch, make_log, open_store, values
@@ -72,6 +80,24 @@ def test_a_recovery_point_from_before_a_truncation_is_not_believed(
     store.checkpoint()
     log.truncate_to(2)
     assert b"topic 0 2" in (tmp_path / "data" / "recovery-point-offset-checkpoint").read_bytes()
+
+
+def test_what_is_appended_after_a_truncation_is_compacted(tmp_path: Path) -> None:
+    """It counted as clean, as what had these offsets before was."""
+    config = LogConfig(cleanup_policy=frozenset({"compact"}))
+    with open_store(tmp_path / "data", config=config) as store:
+        log = store.create("topic")
+        for number in range(6):
+            log.append_records([(b"%d" % number, b"first")], now_ms=NOW_MS)
+        log.roll()
+        log.compact(NOW_MS)
+        assert log.cleaned_offset == 6
+        log.truncate_to(1)
+        for _ in range(6):
+            log.append_records([(b"key", b"second")], now_ms=NOW_MS)
+        log.roll()
+        log.compact(NOW_MS)
+        assert values(log) == [b"first", b"second"]
 
 
 def test_indexes_that_recovery_has_built_are_synced_at_a_clean_stop(
@@ -161,6 +187,42 @@ def test_a_fault_of_ours_in_a_sync_leaves_nobody_waiting(
         assert synced.done
         assert isinstance(synced.error, KafkaError)
         assert log.failed is not None
+
+
+def test_a_transaction_that_the_start_of_the_log_cuts_is_still_aborted(tmp_path: Path) -> None:
+    """Recovery replayed from the start on, met the marker alone and forgot what it had aborted."""
+    with open_store(tmp_path / "data") as store:
+        log = make_log(store)
+        for number in range(2):
+            log.append_verbatim(
+                build_batch(
+                    [(None, b"aborted")],
+                    base_offset=number,
+                    leader_epoch=0,
+                    producer_id=1,
+                    producer_epoch=0,
+                    base_sequence=number,
+                    transactional=True,
+                )
+            )
+        log.append_verbatim(
+            build_end_transaction_marker(
+                EndTransactionMarker(ControlType.ABORT, 0),
+                producer_id=1,
+                producer_epoch=0,
+                timestamp_ms=NOW_MS,
+                base_offset=2,
+                leader_epoch=0,
+            )
+        )
+        log.advance_log_start(1)
+        store.checkpoint()
+        shutil.copytree(tmp_path / "data", tmp_path / "killed")
+    with open_store(tmp_path / "killed") as left:
+        log = left.logs["topic", 0]
+        assert log.log_start_offset == 1
+        (entry,) = read_aborted(log.files, log.segments.first.paths()[3])
+        assert (entry.producer_id, entry.first_offset, entry.last_offset) == (1, 0, 2)
 
 
 def gone_but_held(directory: Path) -> list[str]:

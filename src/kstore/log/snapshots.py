@@ -110,8 +110,10 @@ def rebuild_producers(
         log.producers.end_offset = upto
         return
     if start is None:
-        log.producers.clear(log.log_start_offset)
-        start = upto if after_clean_stop else log.log_start_offset
+        # Not from the log's start: a transaction that it cuts has a marker behind it.
+        first_base = log.segments.first.base_offset
+        log.producers.clear(first_base)
+        start = upto if after_clean_stop else first_base
     bases = [segment.base_offset for segment in log.segments.all()[-2:]]
     for segment in log.segments.from_offset(start):
         if segment.base_offset >= upto:
@@ -141,14 +143,15 @@ def _keep_snapshot(log: LogState, offset: int) -> None:
 def _load_newest(log: LogState, snapshots: list[int], upto: int, end_offset: int) -> int | None:
     """Loads the newest sound snapshot up to `upto`; its offset, None if there is none.
 
-    Those that are of no use, below the log's start or above its end, are deleted.
+    Those that are of no use, below the log's first segment or above its end, are deleted.
     """
+    first_base = log.segments.first.base_offset
     now_ms = log.runtime.time_ms()
     for offset in reversed(snapshots):
         path = _path(log, offset)
-        if not log.log_start_offset <= offset <= end_offset:
+        if not first_base <= offset <= end_offset:
             log.files.delete(path, missing_ok=True)
-        if not log.log_start_offset <= offset <= upto:
+        if not first_base <= offset <= upto:
             continue
         data = log.files.read_file(path)
         if data is None:

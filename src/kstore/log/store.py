@@ -210,7 +210,8 @@ class Store:
         ]
         load_all(self.directory, loads, threads=self._threads, failed=self._load_failed)
         for log in logs:
-            log.cleaned_offset = cleaned.get((log.topic, log.partition), 0)
+            cleaned_offset = cleaned.get((log.topic, log.partition), 0)
+            log.cleaned_offset = min(cleaned_offset, log.log_end_offset)
             self.logs[log.topic, log.partition] = log
 
     def _load_failed(self, log: LogState, error: Exception) -> None:

@@ -67,6 +67,7 @@ def _truncate(log: LogState, offset: int) -> None:
         drop_aborted(log, log.segments.active, offset)
     log.log_end_offset = offset
     log.recovery_point = min(log.recovery_point, offset)
+    log.cleaned_offset = min(log.cleaned_offset, offset)
     log.log_start_offset = min(log.log_start_offset, offset)
     log.epochs.truncate_from_end(offset)
     _keep_epoch(log)
