@@ -122,6 +122,31 @@ def test_indexes_that_recovery_has_built_are_synced_at_a_clean_stop(
         ]
 
 
+@pytest.mark.parametrize("kind", ["kill", "cut"])
+def test_a_roll_just_at_the_recovery_point(tmp_path: Path, files: FaultyFiles, kind: str) -> None:
+    """The segment before counted as finished: its tail was zeros, its time index an old one."""
+    runtime = ManualRuntime()
+    store = open_store(tmp_path / "data", files=files, runtime=runtime)
+    log = make_log(store)
+    for number in range(5):
+        log.append(batch(b"x", timestamp_ms=NOW_MS + number), now_ms=NOW_MS)
+    log.flush()
+    store.checkpoint()
+    log.roll()
+    copy = tmp_path / "copy"
+    if kind == "kill":
+        shutil.copytree(tmp_path / "data", copy)
+    else:
+        files.sync_directory(log.directory)
+        files.after_power_cut(tmp_path / "data", copy)
+    store.abandon()
+    with open_store(copy) as left:
+        log = left.logs["topic", 0]
+        assert values(log) == [b"x"] * 5
+        for number in range(5):
+            assert log.offset_for_timestamp(NOW_MS + number) == (NOW_MS + number, number, 0)
+
+
 def test_leader_epochs_whose_file_came_to_the_disk_empty(
     tmp_path: Path, store: Store, files: FaultyFiles
 ) -> None:

@@ -30,6 +30,8 @@ def roll(log: LogState, base_offset: int, now_ms: int) -> None:
     assert base_offset > old.base_offset, f"{old} can't be followed by one at {base_offset}"
     old.seal()
     log.writer = None
+    # Before there is a new one: see `LogState.recovered_from`.
+    log.recovery_point = min(log.recovery_point, old.base_offset)
     log.segments.add(_new_segment(log, base_offset, now_ms))
     logger.debug("rolled %s at offset %d", log.name, base_offset)
     before = snapshot_task(log, base_offset)

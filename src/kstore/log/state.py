@@ -243,6 +243,17 @@ class LogState(LogEnds):
     def name(self) -> str:
         return f"{self.topic}-{self.partition}"
 
+    @property
+    def recovered_from(self) -> int:
+        """The recovery point to write down; any thread.
+
+        Never behind the active segment's start, though that is synced: if a roll followed just
+        there, and a crash before the segment is trimmed and its indexes are synced, the next start
+        would take the segment for finished. Recovery reads a segment whole anyway.
+        """
+        base_offset = self.segments.active.base_offset
+        return min(base_offset, self.recovery_point)
+
     def check_usable(self) -> None:
         """Raises KafkaError KAFKA_STORAGE_ERROR if the log is closed or its disk has failed."""
         if self.failed is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -213,6 +214,15 @@ class Store:
             cleaned_offset = cleaned.get((log.topic, log.partition), 0)
             log.cleaned_offset = min(cleaned_offset, log.log_end_offset)
             self.logs[log.topic, log.partition] = log
+        self._lower_recovery_points()
+
+    def _lower_recovery_points(self) -> None:
+        """Kafka writes them down where `LogState.recovered_from` tells why not to."""
+        written, _ = self._checkpointed
+        sound = [(key, log) for key, log in self.logs.items() if log.failed is None]
+        if any(written.get(key, 0) > log.recovered_from for key, log in sound):
+            with suppress(StoreError):  # a full disk; nothing can be rolled on it either
+                self.checkpoint()
 
     def _load_failed(self, log: LogState, error: Exception) -> None:
         """A log that can't be read is there, but failed. Any thread."""
@@ -533,7 +543,7 @@ class Store:
                     if key in before:
                         now[key] = before[key]
                 continue
-            recovery_points[key] = log.recovery_point
+            recovery_points[key] = log.recovered_from
             # Also where it is the first segment's: the files of those before it may still be here.
             if log.log_start_offset > 0:
                 log_starts[key] = log.log_start_offset

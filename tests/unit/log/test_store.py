@@ -223,6 +223,7 @@ def test_checkpoints(data_dir: Path) -> None:
             "log-start-offset-checkpoint": "0\n0\n",
             "replication-offset-checkpoint": "0\n1\ntopic 0 4\n",
         }
+        log.roll()
         log.flush()
         log.advance_log_start(2)
         store.checkpoint()
@@ -248,7 +249,7 @@ def test_a_checkpoint_that_would_say_the_same_is_not_written(data_dir: Path) -> 
         assert writes(0) == 0
         assert writes(1) == 1
         log.append(batch(), now_ms=NOW_MS)
-        log.flush()
+        log.roll()
         assert writes(1) == 1
         # Of a write that failed nobody knows what it left: it is done again.
         files.fail("sync_directory", 5)
