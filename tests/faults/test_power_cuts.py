@@ -161,6 +161,25 @@ def test_leader_epochs_whose_file_came_to_the_disk_empty(
         assert [log.leader_epoch_of(offset) for offset in range(9)] == [0] * 9
 
 
+def test_what_recovery_has_cut_off_does_not_come_back(tmp_path: Path, files: FaultyFiles) -> None:
+    """Segments behind damage were set aside, and a second crash brought them back."""
+    with open_store(tmp_path / "data") as store:
+        log = make_log(store, segment_bytes=200)
+        append(log, *[b"old %d" % number * 10 for number in range(9)])
+        middle = log.segments[3]
+    with middle.path.open("r+b") as file:
+        file.seek(70)
+        file.write(b"damage")
+    (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+    (tmp_path / "data" / "recovery-point-offset-checkpoint").unlink()
+    store = open_store(tmp_path / "data", files=files)
+    found = values(store.logs["topic", 0])
+    assert len(found) == middle.base_offset
+    for left in after_cuts(files, tmp_path):
+        assert values(left.logs["topic", 0]) == found
+    store.abandon()
+
+
 def test_a_new_data_directory_lasts(tmp_path: Path, files: FaultyFiles) -> None:
     """Its own name was not synced, nor those above it."""
     directory = tmp_path / "volume" / "logs" / "data"

@@ -184,10 +184,14 @@ class LogLoad:
                     log.epochs.assign(epoch, start_offset)
             cut_off(log, segment, found)
             later = segments[index + 1 :] if index >= self._first_unclean else []
-            if _is_damaged(log, segment, found, later) and later:
+            if _is_damaged(log, segment, found, later):
                 _set_aside(log, later)
-                del segments[index + 1 :]
-                break
+                # What goes here must not come back when other batches have its offsets.
+                log.files.sync(log.handles.get(segment.path).descriptor)
+                log.handles.sync_directory(log.directory)
+                if later:
+                    del segments[index + 1 :]
+                    break
         if segments and segments[-1] in self._recovered:
             return self._recovered[segments[-1]].next_offset
         return self._end_offset
