@@ -45,7 +45,8 @@ def test_a_benchmark_runs(script: str, tmp_path: Path) -> None:
     assert json.loads(output.read_text())["results"]
 
 
-@pytest.mark.parametrize("work", ["retention", pytest.param("compaction", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["retention", "compaction"])
 def test_the_load_beside_upkeep_runs(work: str, tmp_path: Path) -> None:
     if reason := load.why_unavailable():
         pytest.skip(reason)

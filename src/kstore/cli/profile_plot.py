@@ -195,7 +195,8 @@ def _states(axes: Axes, profiled: Sequence[Profiled]) -> None:
         padding=4,
         fontsize=8.5,
     )
-    axes.margins(x=0.38)
+    largest = max((kept[state] + gone[state] for state in shown), default=1.0)
+    axes.set_xlim(0, 1.5 * largest)  # room for the texts
     axes.xaxis.set_major_formatter(lambda size, _: size_text(size) if size else "0")
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
@@ -266,7 +267,7 @@ def _partitions(axes: Axes, largest: Sequence[Profiled]) -> None:
     if bars is not None:
         texts = [f"{size_text(one.reclaimed)} of {size_text(one.size)}" for one in largest]
         axes.bar_label(bars, texts, padding=4, fontsize=8.5)
-    axes.margins(x=0.2)
+    axes.set_xlim(0, 1.2 * (max(left, default=0) or 1.0))  # room for the texts
     axes.xaxis.set_major_formatter(lambda size, _: size_text(size) if size else "0")
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
