@@ -5,10 +5,10 @@
 
 Each case makes one log: so many bytes of records before compression (with zstd half as many), with
 keys drawn at random of `--keys`, in segments of 1 GiB. Then, in turn, pair after pair, each side
-compacts a copy of it with one thread and a map of the same size: ours is `Log.compact`, Kafka's is its Cleaner in a JVM of its
-own (`kafka_cleaner`), warmed up on a smaller log of the same kind. What is timed is the call that
-cleans, syncs and renames included. Copies share the sealed segments' files (`linked.py`), so both
-sides read the same pages of memory.
+compacts a copy of it with one thread and a map of the same size: ours is `Log.compact`, Kafka's is
+its Cleaner in a JVM of its own (`kafka_cleaner`), warmed up on a smaller log of the same kind. What
+is timed is the call that cleans, syncs and renames included. Copies share the files of sealed
+segments (`linked.py`), so both sides read the same pages of memory.
 
 With zstd ours stands beside the same batches, decompressed and compressed again once, all of them,
 at the topic's level and in one thread: measured on a part of the log, in the same turns.
