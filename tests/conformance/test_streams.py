@@ -18,6 +18,7 @@ import confluent_kafka
 import pytest
 
 from tests.conformance.judges.kafka import KafkaTools, program_command
+from tests.conformance.support.batches import now_ms
 from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.clients import create_topic, write_confluent
 from tests.conformance.support.java_process import JavaProcess
@@ -29,7 +30,6 @@ pytestmark = pytest.mark.jdk
 PARTITION_COUNT = 2
 WORDS = [f"word{number}" for number in range(50)]
 WINDOW_MS = 10_000
-START_MS = 1_750_000_000_000
 MS_A_LINE = 25
 PROGRESS_S = 90
 OUTPUTS = ("counts", "window-counts")
@@ -163,13 +163,14 @@ def _read_until(counts: Counts, process: JavaProcess, is_done: Callable[[], bool
 
 def _lines(seed: int, count: int) -> list[Sent]:
     choices = random.Random(seed)
+    start_ms = now_ms() - count * MS_A_LINE
     return [
         Sent(
             number % PARTITION_COUNT,
             None,
             " ".join(choices.choices(WORDS, k=5)).encode(),
             (),
-            START_MS + number * MS_A_LINE,
+            start_ms + number * MS_A_LINE,
         )
         for number in range(count)
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.judges.kafka import KafkaTools
+from tests.conformance.support.batches import now_ms
 from tests.conformance.support.clients import create_topic, write_confluent
 from tests.conformance.support.topic_reading import (
     committed_offsets,
     read_to_end,
     wait_until_stable,
 )
-from tests.conformance.support.workload import BASE_TIMESTAMP_MS, Sent
+from tests.conformance.support.workload import Sent
 from tests.conftest import StartBroker
 
 pytestmark = pytest.mark.jdk
@@ -31,7 +32,7 @@ def test_the_copy_is_the_original(
     bootstrap = broker.bootstrap_servers
     for topic in (SOURCE, TARGET):
         create_topic(bootstrap, topic, 1)
-    records = [Sent(0, None, b"%d" % n, (), BASE_TIMESTAMP_MS) for n in range(RECORD_COUNT)]
+    records = [Sent(0, None, b"%d" % n, (), now_ms()) for n in range(RECORD_COUNT)]
     write_confluent(bootstrap, SOURCE, records, "none")
     kafka_tools.run(
         "transactional-message-copier",

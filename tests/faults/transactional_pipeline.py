@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conformance.judges import kafka
+from tests.conformance.support.batches import now_ms
 from tests.conformance.support.broker import BrokerProcess
 from tests.conformance.support.clients import create_topic, write_confluent
 from tests.conformance.support.topic_reading import (
@@ -24,7 +25,7 @@ from tests.conformance.support.topic_reading import (
     read_to_end,
     wait_until_stable,
 )
-from tests.conformance.support.workload import BASE_TIMESTAMP_MS, Sent
+from tests.conformance.support.workload import Sent
 from tests.faults.talker import Talker
 
 INPUT, OUTPUT, GROUP = "numbers", "moved", "movers"
@@ -237,9 +238,9 @@ class PipelineRun:
 
 
 def numbers(plan: Plan) -> list[Sent]:
-    """What goes in: each partition has its numbers in order."""
+    """What goes in: each partition has its numbers in order. Old ones would soon be deleted."""
     return [
-        Sent(number % plan.partition_count, None, b"%d" % number, (), BASE_TIMESTAMP_MS)
+        Sent(number % plan.partition_count, None, b"%d" % number, (), now_ms())
         for number in range(plan.record_count)
     ]
 

@@ -37,7 +37,7 @@ STATES = {"PASSED": State.PASSED, "FAILED": State.FAILED, "SKIPPED": State.SKIPP
 
 
 def run(directory: Path, names: list[str]) -> list[Outcome]:
-    sources = cached(f"librdkafka-{VERSION}", _make)
+    sources = cached(f"librdkafka-{VERSION}-one", _make)
     found: dict[str, Outcome] = {}
     for scenario, settings in SCENARIOS.items():
         place = directory / scenario
@@ -52,7 +52,7 @@ def run(directory: Path, names: list[str]) -> list[Outcome]:
 
 def run_apart(directory: Path, names: list[str], broker: BrokerProcess) -> list[Outcome]:
     """A test that librdkafka calls a known issue of its own is run for once."""
-    sources = cached(f"librdkafka-{VERSION}", _make)
+    sources = cached(f"librdkafka-{VERSION}-one", _make)
     broker.settings.update(SCENARIOS["default"])
     outcomes = []
     with broker:
@@ -136,6 +136,9 @@ def _make(directory: Path) -> None:
             member.name = member.name.removeprefix(inside)
         archive.extractall(directory, members, filter="data")
     packed.unlink()
+    # Its topics ask for three replicas, and here is one broker.
+    transactions = directory / "tests" / "0103-transactions.c"
+    transactions.write_text(transactions.read_text().replace(", 3, 5000)", ", 1, 5000)"))
     build(["bash", "configure", *FEATURES], directory)
     build(["make", "-j2", "libs"], directory)
     build(["make", "-j2", "-C", "tests", "build"], directory)
