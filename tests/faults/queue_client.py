@@ -19,7 +19,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from tests.faults.pipelines import is_told_to_stop
 
-COMMON = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": 0}
+COMMON = {
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 200,
+    "metadata.recovery.strategy": "none",  # else it may wait for ever: FINDINGS.md
+    "log_level": 0,
+}
 # So short that a paused broker is taken for a broken connection, and records are sent again.
 IMPATIENT = {"socket.timeout.ms": 1000, "retry.backoff.ms": 20, "linger.ms": 1}
 TIMEOUT_S = 60

@@ -26,6 +26,7 @@ class Pipeline:
             "bootstrap.servers": job.bootstrap_servers,
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 200,
+            "metadata.recovery.strategy": "none",  # else it may wait for ever: FINDINGS.md
             "log_level": 2,
         }
         self._producer = Producer(
