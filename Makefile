@@ -88,8 +88,8 @@ bench-compare: $(BUILT)  ## kstore, Kafka and Tansu in turn, an hour (JDK, Maven
 bench-upkeep: $(BUILT)  ## compaction beside Kafka's cleaner, produce beside compaction and retention, 20 minutes; QUICK=1
 	$(BIN)/python bench/compaction.py $(if $(QUICK),--quick,--output bench/results/compaction.json)
 	$(BIN)/python bench/beside.py $(if $(QUICK),--quick,--output bench/results/beside.json)
-	$(if $(QUICK),,$(BIN)/python bench/report.py)
 	$(if $(QUICK),,$(BIN)/python bench/upkeep_report.py)
+	$(if $(QUICK),,$(BIN)/python bench/report.py)
 
 bench-history: $(BUILT)  ## the micro benchmarks of the last COMMITS (5) commits, by asv, in build/asv
 	$(RETRY) $(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[bench]'

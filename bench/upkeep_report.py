@@ -151,6 +151,8 @@ def _speeds(found: list[float]) -> str:
 
 
 def picture() -> str:
+    if not (IMAGES / "upkeep.png").exists():
+        return NOT_YET
     return "![Compaction's speed, and produce beside upkeep](images/upkeep.png)"
 
 
