@@ -19,6 +19,7 @@ from bench.compare.bare import floor
 from bench.compare.kafka_tools import second_opinion
 from bench.compare.results import Round
 from bench.compare.stage import GIGABYTE, Running
+from bench.compare.transactions import committed, store_transactions, transactions
 
 EVERYBODY = ("kstore", "kafka", "tansu", "crabka")
 ON_DISK = ("kstore", "kafka", "crabka")
@@ -259,6 +260,19 @@ CASES = (
         group_commit(16),
         brokers=ON_DISK,
         sync_delay_ms=SYNC_DELAY_MS,
+    ),
+    Case(
+        "transactions",
+        "transactions of 100 records over three partitions, one after the other",
+        transactions,
+        brokers=("kstore", "kafka"),
+    ),
+    Case(
+        "committed",
+        "fetch of transactions of 1 MB, one of five aborted, at both isolation levels",
+        committed,
+        brokers=("kstore", "kafka"),
+        prepare=store_transactions,
     ),
     Case("start", "start, and memory while idle", start, fresh=True),
     Case("memory", "memory after 5 GB in and out", memory_after_load, brokers=ON_DISK, fresh=True),

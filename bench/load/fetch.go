@@ -40,6 +40,7 @@ func (f *Fetcher) request() *kmsg.FetchRequest {
 	request.Version = fetchVersion
 	request.MaxWaitMillis = int32(f.settings.MaxWaitMillis)
 	request.MinBytes, request.MaxBytes = 1, fetchMaxBytes
+	request.IsolationLevel = int8(f.settings.Isolation)
 	request.SessionID, request.SessionEpoch = f.session, f.epoch
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic = f.settings.Topic

@@ -34,6 +34,8 @@ type Settings struct {
 	Pairs         int
 	Idle          int
 	MaxWaitMillis int
+	Isolation     int
+	AbortEvery    int
 	Seed          int64
 }
 
@@ -57,6 +59,7 @@ var subcommands = map[string]func(*Settings) (*Result, error){
 	"fetch":      fetch,
 	"end-to-end": endToEnd,
 	"first":      first,
+	"transact":   transact,
 }
 
 func main() {
@@ -94,6 +97,8 @@ func parse(subcommand string, arguments []string) *Settings {
 	flags.IntVar(&s.Pairs, "pairs", 1, "end-to-end: producers, each with a consumer and partition")
 	flags.IntVar(&s.Idle, "idle", 0, "connections that do nothing beside the load")
 	flags.IntVar(&s.MaxWaitMillis, "max-wait-ms", 500, "fetch.max.wait.ms")
+	flags.IntVar(&s.AbortEvery, "abort-every", 0, "transact: one of so many; 0 is none")
+	flags.IntVar(&s.Isolation, "isolation", 0, "fetch: 1 reads what is committed alone")
 	flags.Int64Var(&s.Seed, "seed", 1, "of the records' contents")
 	_ = flags.Parse(arguments)
 	return s
