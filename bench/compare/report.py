@@ -71,7 +71,9 @@ def _row(target: Target, result: Result) -> list[str]:
     beside = ratio = ""
     if target.beside:
         other = result.median(target.beside, target.to_metric or target.metric)
-        name = "uncompressed" if target.beside == KSTORE else _name(target.beside)
+        name = _name(target.beside)
+        if target.beside == KSTORE:  # another figure of the same case: none_…, uncommitted_…
+            name = target.to_metric.partition("_")[0].replace("none", "uncompressed")
         beside = f"{name} {shown(target.metric, other)}"
         ratio = "-" if figure is None else f"{figure:.2f}"
     met = {True: "met", False: "**missed**", None: "no figure"}[target.is_met(result)]

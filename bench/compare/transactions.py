@@ -17,7 +17,7 @@ ISOLATION_LEVELS = {"uncommitted": 0, "committed": 1}
 def transactions(running: Running, number: int) -> Round:
     """Small transactions of one producer, one after the other."""
     topic = f"transactions-{number}"
-    running.create(topic, SMALL["partitions"], running.kind.topic_configs)
+    running.create(topic, SMALL["partitions"])
     try:
         return running.measure("transact", topic=topic, seconds=running.size.seconds(4), **SMALL)
     finally:
