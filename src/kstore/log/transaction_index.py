@@ -36,7 +36,8 @@ __all__ = [
 
 _ENTRY = struct.Struct(">hqqqq")
 ENTRY_SIZE = _ENTRY.size
-_CHUNK_COUNT = 128
+_FIRST_COUNT = 4  # read at a time: most readers need one or two
+_MOST_COUNT = 1024
 
 
 class AbortedTransaction(NamedTuple):
@@ -114,9 +115,11 @@ def aborted_from(log: LogState, segment: Segment, offset: int) -> Iterator[Abort
     if last is None:
         segment.last_aborted = entries[len(entries) - 1].last_offset if entries else NONE_ABORTED
     slot = bisect_left(entries, offset, key=attrgetter("last_offset"))
+    count = _FIRST_COUNT
     while slot < len(entries):
-        yield from entries.read(slot, _CHUNK_COUNT)
-        slot += _CHUNK_COUNT
+        yield from entries.read(slot, count)
+        slot += count
+        count = min(4 * count, _MOST_COUNT)
 
 
 class _Entries:
