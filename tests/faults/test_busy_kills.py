@@ -12,7 +12,7 @@ from tests.faults.busy_kills import SETTINGS, BusyKills
 @pytest.mark.parametrize(
     "kill_count",
     [
-        pytest.param(1, id="short"),
+        pytest.param(3, id="short", marks=pytest.mark.slow),
         pytest.param(25, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
     ],
 )

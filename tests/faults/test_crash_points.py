@@ -20,7 +20,7 @@ from tests.faults.life import EVERY_APPEND, WHEN_ASKED, FoundError, live
 
 @pytest.mark.parametrize("flush_messages", [EVERY_APPEND, WHEN_ASKED])
 def test_a_crash_after_some_calls(tmp_path: Path, seed: int, flush_messages: int) -> None:
-    assert live(tmp_path / "life", seed, flush_messages, share=0.02, cuts=1) > 0
+    assert live(tmp_path / "life", seed, flush_messages, share=0.012, cuts=1) > 0
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
 
 from kstore.configs import LogConfig
 from kstore.log.store import Store
@@ -39,19 +39,19 @@ config = LogConfig(
     cleanup_policy=frozenset({"compact", "delete"}),
 )
 with Store.open(Path(sys.argv[1]), config=config) as store:
-    logs = [store.create("topic", number) for number in range(60)]
-    for number in range(12):
+    logs = [store.create("topic", number) for number in range(30)]
+    for number in range(6):
         for log in logs:
             log.append_records([(b"key", b"%d" % number * 700)])
     for log in logs:
         log.flush()
         log.compact()
-    assert [log.failed for log in logs] == [None] * 60
+    assert [log.failed for log in logs] == [None] * 30
 with Store.open(Path(sys.argv[1]), config=config) as store:
-    assert len(store.logs) == 60
+    assert len(store.logs) == 30
     for log in store.logs.values():
         assert log.failed is None, log.failed
-        assert list(log.records())[-1].value == b"11" * 700
+        assert list(log.records())[-1].value == b"5" * 700
 """
 
 

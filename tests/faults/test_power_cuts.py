@@ -156,7 +156,7 @@ def test_leader_epochs_whose_file_came_to_the_disk_empty(
     store.checkpoint()
     log.assign_leader_epoch(5)
     append(log, b"new")
-    for left in after_cuts(files, tmp_path, 60):
+    for left in after_cuts(files, tmp_path):
         log = left.logs["topic", 0]
         assert [log.leader_epoch_of(offset) for offset in range(9)] == [0] * 9
 
