@@ -42,13 +42,17 @@ class Transactions:
 
     def begin(self, first_offset: int, producer_id: int) -> None:
         self._open[first_offset] = producer_id
-        self._settle()
+        if self.first_unstable is None:  # any other is smaller
+            self.first_unstable = first_offset
 
     def end(self, producer_id: int, first_offset: int, marker_offset: int) -> int:
-        """Ends an open transaction; returns the last stable offset to note with it."""
+        """Ends an open transaction; returns the last stable offset to note with it.
+
+        It stays unstable until the high watermark is past its marker. While a log is recovered that
+        does not move, so nothing here may look at all that have ended.
+        """
         del self._open[first_offset]
         self._unreplicated[first_offset] = marker_offset
-        self._settle()
         for offset, other in self._open.items():
             if other != producer_id:
                 return offset
