@@ -19,6 +19,7 @@ from kstore.log.producers import (
     decode_snapshot,
     encode_snapshot,
 )
+from kstore.log.producers.transactions import Transactions
 from kstore.log.records import (
     ControlType,
     EndTransactionMarker,
@@ -195,6 +196,29 @@ def test_unstable_offsets() -> None:
     states.log_start_moved(10)
     assert states.first_unstable_offset() is None
     assert states.end_offset == 10
+
+
+def test_a_recovery_does_not_look_at_all_that_have_ended_for_each_that_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While a log is recovered its high watermark stays where it is: ended ones pile up."""
+    looks = []
+    settle = Transactions._settle
+
+    def counted(transactions: Transactions) -> None:
+        looks.append(len(transactions._unreplicated))
+        settle(transactions)
+
+    monkeypatch.setattr(Transactions, "_settle", counted)
+    states = ProducerStates(verifies=False)
+    for number in range(100):
+        states.update(batch(number, offset=2 * number, transactional=True))
+        header, data, _ = marker_batch(2 * number + 1)
+        states.replay(header, data)
+    assert sum(looks) < 100
+    assert states.first_unstable_offset() == 0
+    states.high_watermark_moved(150)
+    assert states.first_unstable_offset() == 150
 
 
 def test_a_marker_without_records_completes_nothing() -> None:
