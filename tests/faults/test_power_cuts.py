@@ -82,6 +82,27 @@ def test_a_recovery_point_from_before_a_truncation_is_not_believed(
     assert b"topic 0 2" in (tmp_path / "data" / "recovery-point-offset-checkpoint").read_bytes()
 
 
+def test_a_truncation_touches_no_file_before_the_recovery_point_is_lowered(
+    tmp_path: Path, store: Store, files: FaultyFiles
+) -> None:
+    """Stopped in between, the next start took the room behind the cut for finished."""
+    log = make_log(store, segment_bytes=300)
+    append(log, *[b"old %d" % number * 20 for number in range(12)])
+    log.flush()
+    store.checkpoint()
+    found = []
+
+    def look(_: str, path: Path | None) -> None:
+        if path is not None and path.parent == log.directory:
+            found.append((tmp_path / "data" / "recovery-point-offset-checkpoint").read_bytes())
+
+    files.after_call = look
+    log.truncate_to(2)
+    files.after_call = None
+    assert found
+    assert all(b"topic 0 2" in one for one in found)
+
+
 def test_what_is_appended_after_a_truncation_is_compacted(tmp_path: Path) -> None:
     """It counted as clean, as what had these offsets before was."""
     config = LogConfig(cleanup_policy=frozenset({"compact"}))

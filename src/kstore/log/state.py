@@ -172,7 +172,7 @@ class LogState(LogEnds):
         "leader_epoch",
         "next_segment",
         "on_disk_error",
-        "on_truncated",
+        "on_truncation",
         "partition",
         "producers",
         "recovery_point",
@@ -201,9 +201,9 @@ class LogState(LogEnds):
         handles: Handles,
         runtime: Runtime,
         on_disk_error: Callable[[OSError], None],
-        on_truncated: Callable[[LogState], None],
+        on_truncation: Callable[[LogState], None],
     ) -> None:
-        """`on_truncated` has it written down that the recovery point is lower; it may raise
+        """`on_truncation` has it written down that the recovery point is lower; it may raise
         StoreError. `on_disk_error` hears of each error after which nobody knows what is on the
         disk; it may be called on any thread."""
         self.directory = directory
@@ -214,7 +214,7 @@ class LogState(LogEnds):
         self.files: Files = handles.files
         self.runtime = runtime
         self.on_disk_error = on_disk_error
-        self.on_truncated = on_truncated
+        self.on_truncation = on_truncation
         self.segments = Segments()
         self.epochs = LeaderEpochs(handles.files, directory)
         self.producers = ProducerStates()

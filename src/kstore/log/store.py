@@ -256,7 +256,7 @@ class Store:
             handles=self._handles,
             runtime=self._runtime,
             on_disk_error=self.report,
-            on_truncated=self._write_down,
+            on_truncation=self._write_down,
         )
 
     # Failing
@@ -511,7 +511,7 @@ class Store:
                 raise StoreError(f"the checkpoints of {self.directory} failed: {error}") from error
 
     def _write_down(self, log: LogState) -> None:
-        """A log was truncated: what is appended now is not covered by the old recovery point."""
+        """A log is truncated: what is appended then is not covered by the old recovery point."""
         key = log.topic, log.partition
         if self.logs.get(key) is log and self._checkpointed[0].get(key, 0) > log.recovery_point:
             self.checkpoint()

@@ -51,6 +51,10 @@ def truncate_to(log: LogState, offset: int) -> None:
 
 
 def _truncate(log: LogState, offset: int) -> None:
+    # Before a file is touched: a start after a crash must look at what may be half cut.
+    log.recovery_point = min(log.recovery_point, offset)
+    log.cleaned_offset = min(log.cleaned_offset, offset)
+    log.on_truncation(log)
     log.settle()
     start_anew = offset < log.segments.first.base_offset
     while len(log.segments) and (start_anew or log.segments.active.base_offset > offset):
@@ -66,15 +70,12 @@ def _truncate(log: LogState, offset: int) -> None:
         log.segments.active.truncate_to(offset)
         drop_aborted(log, log.segments.active, offset)
     log.log_end_offset = offset
-    log.recovery_point = min(log.recovery_point, offset)
-    log.cleaned_offset = min(log.cleaned_offset, offset)
     log.log_start_offset = min(log.log_start_offset, offset)
     log.epochs.truncate_from_end(offset)
     _keep_epoch(log)
     delete_snapshots_above(log, offset)
     rebuild_producers(log, offset, snapshots=snapshot_offsets(log))
     _sync(log)
-    log.on_truncated(log)
 
 
 def _sync(log: LogState) -> None:
