@@ -155,6 +155,7 @@ def test_transactions(start_broker: StartBroker, kafka_tools: KafkaTools) -> Non
             producer.produce("compacted", f"{number} " * 10, key=f"key {key}")
         offsets = [TopicPartition("sent", 0, number)]
         producer.send_offsets_to_transaction(offsets, group.consumer_group_metadata(), 30)
+        producer.flush(30)  # an abort drops what was not sent yet
         if number % 3:
             producer.commit_transaction(30)
         else:
