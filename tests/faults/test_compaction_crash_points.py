@@ -117,7 +117,7 @@ def compaction(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Rec
     return root / "copies", before, after
 
 
-@pytest.mark.parametrize("kind", ["crash", "cut"])
+@pytest.mark.parametrize("kind", [pytest.param("crash", marks=pytest.mark.slow), "cut"])
 def test_nothing_is_lost_at_any_call(
     compaction: tuple[Path, list[Record], list[Record]], kind: str
 ) -> None:

@@ -32,6 +32,13 @@ BATCH_SIZE = 1 << 20
 COUNT = 20
 DEADLINE_S = 10
 
+WHERE_RECORDS_LIE = pytest.mark.parametrize(
+    "sealed",
+    [pytest.param(False, id="mapped"), pytest.param(True, id="sealed", marks=pytest.mark.slow)],
+)
+"""Large pieces of either leave by sendfile; a map also outlives its file."""
+
+
 
 @pytest.fixture
 def client(kstore: BrokerThread) -> Iterator[PipelinedClient]:
@@ -128,7 +135,7 @@ def test_long_polls_end_with_their_connections(
     assert [one for one in caplog.records if one.levelname in ("WARNING", "ERROR")] == []
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["mapped", "sealed"])
+@WHERE_RECORDS_LIE
 def test_large_replies_end_with_their_connections(
     kstore: BrokerThread,
     client: PipelinedClient,
@@ -167,7 +174,7 @@ def test_replies_that_wait_behind_a_long_poll_end_with_their_connection(
     assert watchers(kstore, empty) == 0
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["mapped", "sealed"])
+@WHERE_RECORDS_LIE
 def test_a_reply_under_way_outlives_its_topic(
     kstore: BrokerThread, client: PipelinedClient, sealed: bool
 ) -> None:
