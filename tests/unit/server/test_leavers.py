@@ -39,7 +39,6 @@ WHERE_RECORDS_LIE = pytest.mark.parametrize(
 """Large pieces of either leave by sendfile; a map also outlives its file."""
 
 
-
 @pytest.fixture
 def client(kstore: BrokerThread) -> Iterator[PipelinedClient]:
     with PipelinedClient(kstore.bootstrap_servers) as connected:
