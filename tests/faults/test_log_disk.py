@@ -25,11 +25,6 @@ BIG = batch(b"x" * 3000)
 
 
 @pytest.fixture
-def files() -> FaultyFiles:
-    return FaultyFiles()
-
-
-@pytest.fixture
 def store(tmp_path: Path, files: FaultyFiles) -> Iterator[Store]:
     store = open_store(tmp_path / "data", files=files)
     yield store

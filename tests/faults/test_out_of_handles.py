@@ -56,11 +56,6 @@ with Store.open(Path(sys.argv[1]), config=config) as store:
 
 
 @pytest.fixture
-def files() -> FaultyFiles:
-    return FaultyFiles()
-
-
-@pytest.fixture
 def runtime() -> ManualRuntime:
     return ManualRuntime()
 

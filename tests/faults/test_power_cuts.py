@@ -30,11 +30,6 @@ from tests.support.logs import NOW_MS, batch, make_log, open_store, values
 
 
 @pytest.fixture
-def files() -> FaultyFiles:
-    return FaultyFiles()
-
-
-@pytest.fixture
 def store(tmp_path: Path, files: FaultyFiles) -> Iterator[Store]:
     store = open_store(tmp_path / "data", files=files)
     yield store

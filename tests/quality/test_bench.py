@@ -31,17 +31,19 @@ TINY = {
 }
 
 
+def run(*arguments: str) -> str:
+    """What Python prints when it runs a benchmark, which must end well."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("script", sorted(TINY))
 def test_a_benchmark_runs(script: str, tmp_path: Path) -> None:
     output = tmp_path / "result.json"
-    done = subprocess.run(
-        [sys.executable, script, *TINY[script], "--output", str(output)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
+    run(script, *TINY[script], "--output", str(output))
     assert json.loads(output.read_text())["results"]
 
 
@@ -51,18 +53,11 @@ def test_the_load_beside_upkeep_runs(work: str, tmp_path: Path) -> None:
     if reason := load.why_unavailable():
         pytest.skip(reason)
     output = tmp_path / "result.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "bench/beside.py", "--quick", "--works", work, "--segments", "20"),
-            *("--gb", "0.01", "--seconds", "0.2", "--directory", str(tmp_path / "data")),
-            *("--output", str(output)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
+    run(
+        *("bench/beside.py", "--quick", "--works", work, "--segments", "20"),
+        *("--gb", "0.01", "--seconds", "0.2", "--directory", str(tmp_path / "data")),
+        *("--output", str(output)),
     )
-    assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())["results"][work]
     assert found["p99_ratio"] > 0
     assert found["busy_s"] > 0
@@ -75,18 +70,11 @@ def test_kafkas_cleaner_cleans_the_same(tmp_path: Path) -> None:
     if reason := kafka_cleaner.why_unavailable():
         pytest.skip(reason)
     output = tmp_path / "result.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "bench/compaction.py", "--gb", "0.01", "--keys", "20000"),
-            *("--pairs", "1", "--cases", "none-100", "--directory", str(tmp_path / "data")),
-            *("--output", str(output)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
+    run(
+        *("bench/compaction.py", "--gb", "0.01", "--keys", "20000"),
+        *("--pairs", "1", "--cases", "none-100", "--directory", str(tmp_path / "data")),
+        *("--output", str(output)),
     )
-    assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())["results"]["none-100"]
     assert found["mb_per_s"]["kafka"][0] > 0
     assert found["map_bytes_per_key"] <= 27.5
@@ -97,20 +85,13 @@ def test_the_comparison_runs(tmp_path: Path) -> None:
     if reason := load.why_unavailable():
         pytest.skip(reason)
     cases = ["pipelined", "fetch-1", "end-to-end-1000", "start"]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "bench.compare", "--quick", "--brokers", "kstore,crabka"),
-            *("--cases", ",".join(cases), "--scale", "0.01", "--warm-up", "0.01"),
-            *("--output", str(tmp_path), "--directory", str(tmp_path / "data")),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
+    told = run(
+        *("-m", "bench.compare", "--quick", "--brokers", "kstore,crabka"),
+        *("--cases", ",".join(cases), "--scale", "0.01", "--warm-up", "0.01"),
+        *("--output", str(tmp_path), "--directory", str(tmp_path / "data")),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
     results = read_all(tmp_path)
-    assert set(results) == set(cases), done.stdout
+    assert set(results) == set(cases), told
     for case, result in results.items():
         assert result.rounds.get("kstore"), (case, result.left_out)
         assert "yanked" in result.left_out["crabka"]
